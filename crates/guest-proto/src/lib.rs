@@ -1,0 +1,40 @@
+//! The protocol between the host and the guest of one sandbox.
+//!
+//! The host reaches a guest over one reliable byte stream, the *channel*: a virtio-serial port for a
+//! microVM, a socket for the `process` driver, memory for the `simulated` one. Everything below is the same
+//! for all three.
+//!
+//! ```text
+//!  host                                                guest
+//!   │ ── hello: magic, versions, nonce ───────────────▶ │   handshake, see [`handshake`]
+//!   │ ◀─ hello: magic, version, nonce ───────────────── │
+//!   │ ═══ yamux ═══════════════════════════════════════ │   many streams, flow control each
+//!   │     stream 1: Control   request/response, events  │   see [`message`]
+//!   │     stream 2: Logs      output of the agent       │   see [`log`]
+//!   │     stream n: Agent     raw bytes to a TCP port   │   one per invocation
+//! ```
+//!
+//! Only the host opens streams. The first frame of a stream is its [`StreamHeader`]. The host may go away at
+//! any moment and another may connect: each connection begins with a handshake that discards whatever was
+//! left in transit, and the guest keeps the agent running meanwhile.
+//!
+//! The guest is hostile to the host: every length is bounded before it is allocated, and a peer that breaks a
+//! bound loses its channel.
+
+pub mod frame;
+pub mod handshake;
+pub mod log;
+pub mod message;
+mod mux;
+
+pub use mux::{Channel, ChannelStream, GuestEnd, HostEnd, MuxError};
+
+/// Newest protocol version of this build.
+pub const VERSION: u16 = 1;
+/// Oldest version this build still speaks.
+pub const OLDEST_VERSION: u16 = 1;
+
+/// Name of the virtio-serial port that carries the channel.
+pub const PORT_NAME: &str = "coracle.channel";
+
+pub use message::StreamHeader;

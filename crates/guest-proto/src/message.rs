@@ -1,0 +1,242 @@
+//! What the frames say.
+//!
+//! A field added later is optional and needs no new version; a message added later does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// First frame of every stream: what the stream is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StreamHeader {
+    /// [`ToGuest`] frames one way, [`ToHost`] frames the other. One at a time; a newer one replaces it.
+    Control,
+    /// Log records to the host. One at a time; a newer one replaces it.
+    Logs,
+    /// Raw bytes to and from a TCP port of the agent, after one [`Dialed`] frame from the guest.
+    Agent {
+        /// The port on the guest's loopback.
+        port: u16,
+    },
+}
+
+/// The guest's answer to [`StreamHeader::Agent`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Dialed {
+    /// Connected; raw bytes follow.
+    Connected,
+    /// Nobody listens there, or the agent is not running; the stream ends.
+    Refused {
+        /// What the guest's system said.
+        reason: String,
+    },
+}
+
+/// A frame from host to guest on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToGuest {
+    /// Comes back in the answer.
+    pub id: u64,
+    /// What to do.
+    pub request: Request,
+}
+
+/// A frame from guest to host on the control stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ToHost {
+    /// The answer to a request.
+    Response {
+        /// The request's id.
+        id: u64,
+        /// How it went; a text for the operator when it failed.
+        result: Result<Response, String>,
+    },
+    /// Something happened. An agent's exit is repeated on every new control stream, so that none is missed.
+    Event {
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// What the host asks of the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Request {
+    /// Mounts the file system and starts the agent. Once per guest.
+    Start(Box<StartAgent>),
+    /// Sends a signal to the agent's process group.
+    Signal {
+        /// Signal number.
+        signal: i32,
+    },
+    /// Asks the agent to end (SIGTERM), kills what is left after the grace, syncs, and powers off.
+    Shutdown {
+        /// Milliseconds between the request and the kill.
+        grace_millis: u64,
+    },
+    /// Asks what the sandbox has used so far.
+    Usage,
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Response {
+    /// To [`Request::Start`].
+    Started {
+        /// The agent's process id inside the guest.
+        pid: u32,
+        /// How long the guest itself took, in microseconds.
+        timing: StartTiming,
+    },
+    /// To [`Request::Signal`] and [`Request::Shutdown`].
+    Done,
+    /// To [`Request::Usage`].
+    Usage(Usage),
+}
+
+/// Where the guest's part of a start went, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartTiming {
+    /// Power-on to the guest program, by the guest's clock; zero where there is no machine to power on.
+    pub kernel_micros: u64,
+    /// Mounting and preparing the file system.
+    pub mount_micros: u64,
+    /// Starting the agent's process.
+    pub spawn_micros: u64,
+}
+
+/// What a sandbox has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time of all processes, in microseconds.
+    pub cpu_micros: u64,
+    /// Memory in use now, in bytes.
+    pub memory_bytes: u64,
+    /// Private disk in use now, in bytes.
+    pub disk_bytes: u64,
+}
+
+/// What happened in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// The agent's main process ended, and with it everything it started.
+    AgentExited(AgentExit),
+}
+
+/// How the agent's main process ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentExit {
+    /// Exit code, when it exited by itself.
+    pub code: Option<i32>,
+    /// Signal number, when a signal ended it.
+    pub signal: Option<i32>,
+    /// The kernel killed it because memory ran out.
+    pub out_of_memory: bool,
+}
+
+impl fmt::Display for AgentExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.out_of_memory, self.code, self.signal) {
+            (true, ..) => f.write_str("was killed because memory ran out"),
+            (_, Some(code), _) => write!(f, "exited with code {code}"),
+            (_, _, Some(signal)) => write!(f, "was killed by signal {signal}"),
+            _ => f.write_str("ended"),
+        }
+    }
+}
+
+/// Everything the guest needs to start an agent.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartAgent {
+    /// The file system to build; absent where the guest is a process that uses the host's.
+    pub root: Option<RootFilesystem>,
+    /// Host name inside the sandbox.
+    pub hostname: String,
+    /// Wall-clock time in Unix nanoseconds at the moment of sending; absent where the clock is shared.
+    pub clock_unix_nanos: Option<i64>,
+    /// Fresh random bytes from the host for the guest's kernel, in hexadecimal; absent where the kernel is shared.
+    pub entropy_hex: Option<String>,
+    /// Program and arguments. A program without a slash is looked up in the environment's `PATH`.
+    pub command: Vec<String>,
+    /// The whole environment of the agent.
+    pub environment: BTreeMap<String, String>,
+    /// Working directory.
+    pub working_directory: String,
+    /// Who the agent runs as; absent to stay the user the guest runs as.
+    pub user: Option<User>,
+}
+
+/// Shows what is started, without the environment's values: they may be secret.
+impl fmt::Debug for StartAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartAgent")
+            .field("root", &self.root)
+            .field("hostname", &self.hostname)
+            .field("command", &self.command)
+            .field("environment", &self.environment.keys())
+            .field("working_directory", &self.working_directory)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An overlay of read-only images under a private writable layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootFilesystem {
+    /// Block devices with EROFS images, topmost first, by the serial number of the disk.
+    pub images: Vec<String>,
+    /// Block device with an empty ext4 file system, by the serial number of the disk.
+    pub scratch: String,
+}
+
+/// A numeric user and group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Guests outlive servers: these bytes must parse for as long as version 1 is spoken.
+    #[test]
+    fn version_1_on_the_wire() {
+        let golden = r#"{"id":1,"request":{"kind":"start","root":{"images":["code","base"],"scratch":"scratch"},"hostname":"h","clock_unix_nanos":1,"entropy_hex":"00","command":["python3"],"environment":{"A":"b"},"working_directory":"/var/task","user":{"uid":1000,"gid":1000}}}"#;
+        let parsed: ToGuest = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"kind":"event","event":{"kind":"agent_exited","code":null,"signal":9,"out_of_memory":true}}"#;
+        let parsed: ToHost = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"kind":"response","id":1,"result":{"Err":"no"}}"#;
+        let parsed: ToHost = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"kind":"agent","port":8080}"#;
+        let parsed: StreamHeader = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+    }
+
+    #[test]
+    fn the_environment_is_not_printed() {
+        let start = StartAgent {
+            root: None,
+            hostname: "h".into(),
+            clock_unix_nanos: None,
+            entropy_hex: None,
+            command: vec!["python3".into()],
+            environment: [("API_KEY".to_owned(), "hunter2".to_owned())].into(),
+            working_directory: "/".into(),
+            user: None,
+        };
+        assert!(!format!("{start:?}").contains("hunter2"));
+    }
+}

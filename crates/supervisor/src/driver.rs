@@ -1,0 +1,156 @@
+//! How a sandbox is made. A [`Driver`] boots something that answers on a channel; everything else (starting
+//! the agent, health, invocations, logs, the end) is the same for all drivers and speaks the protocol of
+//! `coracle-guest-proto` over that channel.
+//!
+//! | driver | a sandbox is | isolation |
+//! |---|---|---|
+//! | `microvm` | a QEMU microVM | hardware virtualisation under KVM; none promised in emulation |
+//! | `process` | a child process | none |
+//! | `simulated` | a task of the server | none; runs no code of the agent's |
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use coracle_guest_proto::Channel;
+use coracle_guest_proto::message::StartAgent;
+use coracle_types::{RuntimeKind, SandboxId, ServerProtocol};
+
+/// What a version runs. Two versions with equal specs share everything that is prepared ahead of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// The managed runtime the code wants.
+    pub runtime: RuntimeKind,
+    /// The checked code.
+    pub code: CodeArtifact,
+    /// Launcher (optional) and entry file, as in `codeConfiguration.entryPoint`.
+    pub entry_point: Vec<String>,
+    /// The whole environment of the agent but for what belongs to one session.
+    pub environment: BTreeMap<String, String>,
+    /// What the agent's server speaks.
+    pub protocol: ServerProtocol,
+    /// The port it listens on.
+    pub port: u16,
+    /// The path of an invocation.
+    pub path: String,
+}
+
+/// A code zip that has passed every check, in the artifact cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeArtifact {
+    /// SHA-256 of the zip in hexadecimal.
+    pub digest: String,
+    /// The zip.
+    pub zip: PathBuf,
+}
+
+/// Why a version could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The developer or the operator can mend it; the text says how and is shown to the caller.
+    #[error("{0}")]
+    Refused(String),
+    /// This machine failed.
+    #[error("the version could not be prepared")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a sandbox could not be booted. The agent has no part in this: it has not started yet.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox could not be booted during {phase}")]
+pub struct BootError {
+    /// What was being done.
+    pub phase: BootPhase,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The phases of a boot, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BootPhase {
+    /// Images and the private layer.
+    Disks,
+    /// The virtual machine monitor's process.
+    Machine,
+    /// Guest kernel and guest program, until the channel is there.
+    Kernel,
+}
+
+impl std::fmt::Display for BootPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disks => "disks",
+            Self::Machine => "machine",
+            Self::Kernel => "kernel",
+        })
+    }
+}
+
+/// A booted sandbox whose agent has not been started.
+pub struct Booted {
+    /// The byte stream to the guest, before its handshake.
+    pub channel: Box<dyn BoxableChannel>,
+    /// What the supervisor asks the guest to start. The supervisor sets the clock and the entropy when it
+    /// sends it.
+    pub start: StartAgent,
+    /// The running sandbox.
+    pub machine: Box<dyn Machine>,
+    /// How long each phase took.
+    pub timing: Vec<(BootPhase, Duration)>,
+}
+
+/// A channel behind a pointer.
+pub trait BoxableChannel: Channel {}
+impl<T: Channel> BoxableChannel for T {}
+
+/// Memory of one sandbox on the host, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Only this sandbox's.
+    pub private: u64,
+    /// Shared with other sandboxes.
+    pub shared: u64,
+}
+
+/// A running sandbox. Dropping it ends it at once; [`Machine::destroy`] also waits and reports.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// Waits until the sandbox has ended by itself and says how, for the operator.
+    async fn ended(&mut self) -> String;
+
+    /// Ends the sandbox now and removes everything it had: processes, disks, sockets. May be called after
+    /// the sandbox has ended by itself.
+    async fn destroy(&mut self);
+
+    /// What it uses of the host's memory.
+    fn memory(&self) -> MemoryUse;
+}
+
+/// Makes sandboxes of one kind.
+#[async_trait]
+pub trait Driver: Send + Sync + 'static {
+    /// `microvm`, `process` or `simulated`.
+    fn name(&self) -> &'static str;
+
+    /// Does ahead of time what sessions of this version share, so that a version that cannot work fails when
+    /// it is made. Idempotent; what it makes is a cache.
+    ///
+    /// # Errors
+    /// When the version cannot run here.
+    async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError>;
+
+    /// Boots a sandbox for this agent.
+    ///
+    /// # Errors
+    /// When the host fails; everything begun has been undone by then.
+    async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError>;
+
+    /// Ends whatever an earlier server left running and removes what it left on disk. Called once, before
+    /// the first boot. Returns how many sandboxes were removed.
+    ///
+    /// # Errors
+    /// When left-overs cannot be removed.
+    async fn sweep(&self) -> Result<usize, std::io::Error>;
+}

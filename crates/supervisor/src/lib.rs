@@ -1,0 +1,3 @@
+//! Sessions: placed, started, kept while they are used, ended when they are not.
+
+pub mod driver;

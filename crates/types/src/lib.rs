@@ -1,0 +1,20 @@
+//! The words every part of Coracle shares: identifiers, ARNs, limits and the enums of the domain.
+//!
+//! Nothing here does I/O. An identifier that exists as one of these types has been checked, so code
+//! below the edge never validates it again.
+
+mod arn;
+mod id;
+pub mod limits;
+mod protocol;
+mod runtime_kind;
+mod status;
+
+pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
+pub use id::{
+    AccountId, EndpointName, Generation, IdError, Incarnation, Region, RuntimeId, RuntimeName, SandboxId,
+    SessionId, SessionKey, VersionNumber, random_suffix,
+};
+pub use protocol::ServerProtocol;
+pub use runtime_kind::{Language, RuntimeKind};
+pub use status::ResourceStatus;
