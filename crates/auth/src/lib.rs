@@ -1,0 +1,28 @@
+//! Who is calling: verification of AWS Signature Version 4, and the access keys it is verified against.
+//!
+//! A request is judged in three steps, so that a body never has to be held in memory:
+//!
+//! 1. [`SigV4Request::parse`] reads what the request claims: key, region, service, signed headers. Nothing
+//!    is proven yet; the service is for routing, the key for looking up its secret in a [`CredentialTable`].
+//! 2. [`SigV4Request::verify`] checks times and everything but the body, and gives a [`BodyCheck`].
+//! 3. The body is fed to [`BodyCheck::update`] as it passes by, and [`BodyCheck::finish`] gives the verdict.
+//!    When [`BodyCheck::is_authentic`] is true the caller was already proven in step 2.
+//!
+//! Every refusal is an [`AuthError`] that carries the code and text the service answers with.
+
+mod canonical;
+mod credentials;
+mod credentials_file;
+mod error;
+mod request;
+mod verify;
+
+pub use canonical::HostAliases;
+pub use credentials::{AccessKeyId, Credential, CredentialTable, InvalidAccessKey, KeyPair};
+pub use credentials_file::{CredentialsFileError, load_or_create, read};
+pub use error::AuthError;
+pub use request::{Payload, SigV4Request};
+pub use verify::BodyCheck;
+
+#[cfg(test)]
+mod suite;

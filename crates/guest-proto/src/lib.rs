@@ -37,4 +37,10 @@ pub const OLDEST_VERSION: u16 = 1;
 /// Name of the virtio-serial port that carries the channel.
 pub const PORT_NAME: &str = "coracle.channel";
 
+/// Kernel argument that has the guest say [`PROBE_ANSWER`] on its console and power off.
+pub const PROBE_ARGUMENT: &str = "coracle.probe";
+
+/// What a guest started with [`PROBE_ARGUMENT`] says.
+pub const PROBE_ANSWER: &str = "coracle-guest: this machine works";
+
 pub use message::StreamHeader;

@@ -49,6 +49,14 @@ pub enum MuxError {
 #[derive(Debug)]
 pub struct ChannelStream(Compat<yamux::Stream>);
 
+impl ChannelStream {
+    /// Whether neither direction is open any more. When this side has not ended its own, the peer has reset
+    /// the stream or the channel is gone; a read alone cannot tell that from the end of the peer's direction.
+    pub fn is_closed(&self) -> bool {
+        self.0.get_ref().is_closed()
+    }
+}
+
 impl AsyncRead for ChannelStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)

@@ -1,0 +1,28 @@
+//! The Coracle server: one HTTP port in front of control plane, data plane, S3 side and operator API.
+//!
+//! See `ARCHITECTURE.md` for the way of a request through these modules.
+
+pub mod code_source;
+pub mod config;
+pub mod control;
+pub mod data;
+pub mod deploy;
+pub mod directory;
+pub mod drivers;
+pub mod gateway;
+pub mod metrics;
+pub mod operator;
+pub mod s3;
+pub mod serve;
+
+/// An error with all its causes, for the operator.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! Durable state, and the only SQL of the project.
+//!
+//! A [`Store`] is one SQLite database. Each method that changes something is one transaction: when it has
+//! returned, the change is on disk; when it fails or is cancelled, nothing has happened. What is not the
+//! store's business (the configuration of a version, the response to a repeated request, the metadata of an
+//! object) is kept as text it does not look into.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `runtimes`, `versions`, `endpoints`, `tags` | the control plane's resources and their state machines |
+//! | `deletion`, `unfinished` | taking runtimes down, and what a crash left half-way |
+//! | `idempotency` | the outcome of requests that carried a client token |
+//! | `sessions` | who owns which session, under which generation |
+//! | `buckets`, `objects`, `listing`, `uploads` | the metadata of the S3 side; contents are files elsewhere |
+//!
+//! Time is given by the caller as [`UnixMicros`], so that an answer and the stored row agree.
+
+mod buckets;
+mod database;
+mod deletion;
+mod endpoints;
+mod error;
+mod idempotency;
+mod listing;
+mod objects;
+mod page;
+mod row;
+mod runtimes;
+mod sessions;
+mod tags;
+mod time;
+mod unfinished;
+mod uploads;
+mod versions;
+
+pub use buckets::Bucket;
+pub use database::Store;
+pub use endpoints::{Endpoint, EndpointChange, NewEndpoint};
+pub use error::StoreError;
+pub use idempotency::{Applied, Idempotency, Lookup};
+pub use listing::{ListingPosition, ListingQuery, ObjectListing};
+pub use objects::Object;
+pub use page::{Listed, Page};
+pub use runtimes::{Deletion, NewRuntime, Owner, Runtime, RuntimeCursor, RuntimeVersion};
+pub use sessions::{Claim, EndedSession, NewSession, Session, SessionState};
+pub use tags::{MAX_TAGS, Tags};
+pub use time::UnixMicros;
+pub use unfinished::Unfinished;
+pub use uploads::{Part, Upload};
+pub use versions::Version;

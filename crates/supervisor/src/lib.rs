@@ -1,3 +1,32 @@
 //! Sessions: placed, started, kept while they are used, ended when they are not.
+//!
+//! ```text
+//!  data plane ── acquire, stop, drain ──▶ Supervisor ── one task each ──▶ session ──▶ Driver: a sandbox
+//!       ▲                                                                   │ ├──▶ Directory: who owns it
+//!       └──────────────── Lease: streams to the agent ◀─────────────────────┘ └──▶ LogSink: what it prints
+//! ```
+//!
+//! `session` has the life of one session; [`driver`] how sandboxes are made; [`Directory`] who owns a session
+//! across restarts and machines; [`LogFiles`] what agents print, kept and read back.
 
+mod directory;
 pub mod driver;
+mod guest;
+mod lease;
+mod logs;
+mod probe;
+mod session;
+mod supervisor;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use directory::{Directory, DirectoryError};
+pub use guest::{ConnectError, GuestError};
+pub use lease::Lease;
+pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
+pub use session::{
+    AcquireError, EndReason, HostFailure, SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
+};
+pub use supervisor::{StopError, Supervisor, SupervisorConfig};

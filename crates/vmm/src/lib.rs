@@ -1,0 +1,29 @@
+//! Microvms as QEMU processes.
+//!
+//! ```text
+//!  MachineConfig ──arguments──▶ qemu ── sandbox folder: channel, qmp, console (sockets), machine.json, disks
+//!                                 │
+//!  Vm ◀── ended, console tail ────┘
+//! ```
+//!
+//! A machine has one folder, which is its process's working directory and holds all that it has. The process
+//! does not die with the server: [`sweep()`] ends what an earlier server left, found by the folder's record or,
+//! when the server was killed before it wrote one, by its working directory. What QEMU and the guest say is
+//! hostile: lines, logs and waits are bounded.
+
+mod config;
+mod connect;
+mod probe;
+mod procfs;
+mod qmp;
+mod record;
+mod sweep;
+mod tail;
+mod vm;
+
+pub use config::{Accelerator, Access, Disk, MachineConfig};
+pub use probe::{KvmProbe, KvmVerdict, ProbeError};
+pub use procfs::MemoryMap;
+pub use qmp::{Event, Qmp, QmpError};
+pub use sweep::sweep;
+pub use vm::{Vm, VmError};

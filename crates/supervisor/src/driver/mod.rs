@@ -8,6 +8,8 @@
 //! | `process` | a child process | none |
 //! | `simulated` | a task of the server | none; runs no code of the agent's |
 
+pub mod simulated;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -117,7 +119,8 @@ pub struct MemoryUse {
 /// A running sandbox. Dropping it ends it at once; [`Machine::destroy`] also waits and reports.
 #[async_trait]
 pub trait Machine: Send + Sync {
-    /// Waits until the sandbox has ended by itself and says how, for the operator.
+    /// Waits until the sandbox has ended by itself and says how, for the operator. The wait may be given up
+    /// and begun again.
     async fn ended(&mut self) -> String;
 
     /// Ends the sandbox now and removes everything it had: processes, disks, sockets. May be called after
@@ -141,7 +144,8 @@ pub trait Driver: Send + Sync + 'static {
     /// When the version cannot run here.
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError>;
 
-    /// Boots a sandbox for this agent.
+    /// Boots a sandbox for this agent. Given up only when it takes far too long; what was begun must go then
+    /// too.
     ///
     /// # Errors
     /// When the host fails; everything begun has been undone by then.

@@ -1,0 +1,187 @@
+//! The private writable layer of a sandbox: a copy of an empty ext4 file system. Making a file system takes time
+//! and a tool; copying a sparse template takes milliseconds.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::SeekFrom;
+
+use crate::command::{CommandError, Tool};
+use crate::files::{self, FileLock};
+
+const MKE2FS: Tool = Tool {
+    name: "mke2fs",
+    purpose: "to make the writable disks of sandboxes",
+    package: "e2fsprogs",
+};
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Changes whenever the template of one size would be another.
+const TEMPLATE_VERSION: u32 = 1;
+const MIB: u64 = 1024 * 1024;
+
+/// Why there is no writable layer.
+#[derive(Debug, thiserror::Error)]
+pub enum ScratchError {
+    /// The template or the copy.
+    #[error("the writable layer could not be read or written")]
+    Io(#[from] io::Error),
+    /// The tool that makes the template.
+    #[error(transparent)]
+    Tool(#[from] CommandError),
+}
+
+/// An empty ext4 file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScratchTemplate {
+    path: PathBuf,
+}
+
+impl ScratchTemplate {
+    /// The template of this size in `folder`, made once.
+    ///
+    /// # Errors
+    /// When `mke2fs` is missing or fails, or the folder cannot be written.
+    pub fn open(folder: &Path, size_mib: u32) -> Result<Self, ScratchError> {
+        let path = folder.join(format!("{size_mib}-{TEMPLATE_VERSION}.ext4"));
+        if path.is_file() {
+            return Ok(Self { path });
+        }
+        let _lock = FileLock::acquire(&path.with_extension("lock"), || {})?;
+        if !path.is_file() {
+            files::sweep_drafts(folder)?;
+            let draft = files::draft_file(folder)?;
+            draft.as_file().set_len(u64::from(size_mib) * MIB)?;
+            let mut command = MKE2FS.call([
+                "-q",
+                "-F",
+                // No journal: the layer never outlives its sandbox. No reserved blocks: nobody is there to use them.
+                "-t",
+                "ext4",
+                "-O",
+                "^has_journal,^resize_inode",
+                "-m",
+                "0",
+                // The file is all zeros, so neither now nor in the guest need tables be zeroed.
+                "-E",
+                "lazy_itable_init=1,assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
+            ])?;
+            MKE2FS.run(
+                command.arg(draft.path()),
+                DEADLINE,
+                "Making the writable layer's template",
+                &(),
+            )?;
+            files::publish(draft, &path)?;
+        }
+        Ok(Self { path })
+    }
+
+    /// The template's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a copy at `to`, which must not exist: by sharing blocks where the file system can, else of the blocks
+    /// that hold data.
+    ///
+    /// # Errors
+    /// When the copy cannot be written; nothing is left behind then.
+    pub fn copy_to(&self, to: &Path) -> Result<(), ScratchError> {
+        let from = File::open(&self.path)?;
+        let target = File::options().read(true).write(true).create_new(true).open(to)?;
+        let copied = copy_sparsely(&from, &target);
+        if let Err(error) = copied {
+            fs::remove_file(to)?;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+}
+
+fn copy_sparsely(from: &File, to: &File) -> io::Result<()> {
+    // Across file systems, or where this one cannot share blocks, the data is copied.
+    if rustix::fs::ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    let size = from.metadata()?.len();
+    to.set_len(size)?;
+    let mut position = 0;
+    while let Some((start, end)) = next_data(from, position, size)? {
+        copy_range(from, to, start, end)?;
+        position = end;
+    }
+    Ok(())
+}
+
+/// The next stretch at or after `position` that holds data.
+fn next_data(file: &File, position: u64, size: u64) -> io::Result<Option<(u64, u64)>> {
+    if position >= size {
+        return Ok(None);
+    }
+    let start = match rustix::fs::seek(file, SeekFrom::Data(position)) {
+        Ok(start) => start,
+        Err(rustix::io::Errno::NXIO) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some((start, rustix::fs::seek(file, SeekFrom::Hole(start))?)))
+}
+
+fn copy_range(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
+    let (mut read_at, mut write_at) = (start, start);
+    while read_at < end {
+        let rest = usize::try_from(end - read_at).unwrap_or(usize::MAX);
+        let copied = rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), rest)?;
+        if copied == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_a_clean_and_sparse_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = ScratchTemplate::open(folder.path(), 256).unwrap();
+        let copy = folder.path().join("copy");
+        template.copy_to(&copy).unwrap();
+
+        assert_eq!(fs::metadata(&copy).unwrap().len(), 256 * MIB);
+        assert!(
+            fs::metadata(&copy).unwrap().blocks() * 512 < 8 * MIB,
+            "the copy is not sparse"
+        );
+        assert_eq!(
+            files::sha256_of(&copy).unwrap(),
+            files::sha256_of(template.path()).unwrap()
+        );
+        let check = Command::new("/sbin/e2fsck")
+            .arg("-fn")
+            .arg(&copy)
+            .output()
+            .unwrap();
+        assert!(
+            check.status.success(),
+            "{}",
+            String::from_utf8_lossy(&check.stdout)
+        );
+    }
+
+    #[test]
+    fn a_copy_never_overwrites_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = ScratchTemplate::open(folder.path(), 16).unwrap();
+        let copy = folder.path().join("copy");
+        fs::write(&copy, "precious").unwrap();
+        assert!(template.copy_to(&copy).is_err());
+        assert_eq!(fs::read(&copy).unwrap(), b"precious");
+    }
+}

@@ -1,0 +1,174 @@
+//! The command line. Each command's help begins with an example.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success
+  1    the service or this machine failed
+  2    the command line or the project is wrong
+  3    there is nothing of that name
+  4    the server cannot be reached
+  5    credentials are missing or refused
+  6    the agent failed
+  130  interrupted";
+
+/// Deploy agents and talk to them
+#[derive(Debug, Parser)]
+#[command(
+    name = "agentcore",
+    version,
+    before_help = "Example: agentcore deploy && agentcore invoke \"Hello\""
+)]
+#[command(after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Server to talk to, instead of the one settings name
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub(crate) endpoint_url: Option<String>,
+    /// AWS region
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) region: Option<String>,
+    /// Profile of the shared AWS configuration files
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) profile: Option<String>,
+    /// Entry of agentcore/aws-targets.json; the first one unless given
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub(crate) target: Option<String>,
+    /// Folder of the project, or one inside it
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Global options")]
+    pub(crate) path: Option<PathBuf>,
+    /// Runtime of the project; elsewhere also an id or an ARN
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub(crate) runtime: Option<String>,
+    /// Print JSON for machines
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Say which settings won and what is sent
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) debug: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Package the agent, upload it, and make it a version that answers
+    #[command(alias = "launch", before_help = "Example: agentcore deploy")]
+    Deploy(Deploy),
+    /// Send the agent a prompt and print its answer as it arrives
+    #[command(before_help = "Example: agentcore invoke \"What can you do?\"")]
+    Invoke(Invoke),
+    /// Show what is deployed
+    #[command(before_help = "Example: agentcore status")]
+    Status,
+    /// Print what the agent wrote to stdout and stderr
+    #[command(before_help = "Example: agentcore logs --follow --since 10m")]
+    Logs(Logs),
+    /// List the sessions that are alive
+    #[command(before_help = "Example: agentcore sessions")]
+    Sessions(Sessions),
+    /// End a session now
+    #[command(before_help = "Example: agentcore stop-session 7f0c2d9e-2b61-4c1b-9d5e-0a3f6c1e8b42")]
+    StopSession(StopSession),
+    /// Delete the runtime, its endpoints and its uploaded code
+    #[command(before_help = "Example: agentcore destroy --dry-run")]
+    Destroy(Destroy),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Name of the runtime on the server, instead of the project's
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Architecture to package for, instead of this host's (AWS: aarch64)
+    #[arg(long, value_enum)]
+    pub(crate) arch: Option<crate::package::Arch>,
+    /// Resolve the dependencies again, instead of reusing what the same requirements gave before
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Seconds to wait for the version to become ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Invoke {
+    /// Text, sent as {"prompt": text}; or a JSON object, sent as it is; or `-` to read either from stdin
+    pub(crate) prompt: String,
+    /// Session to continue: 33 to 256 characters; a new one unless given
+    #[arg(long, value_name = "ID")]
+    pub(crate) session_id: Option<String>,
+    /// Endpoint to call
+    #[arg(long, value_name = "NAME", default_value = "DEFAULT")]
+    pub(crate) endpoint: String,
+    /// User the agent acts for
+    #[arg(long, value_name = "ID")]
+    pub(crate) user_id: Option<String>,
+    /// Print the answer when it is complete
+    #[arg(long, conflicts_with = "stream")]
+    pub(crate) no_stream: bool,
+    /// Print the answer as it arrives (the default)
+    #[arg(long, hide = true)]
+    pub(crate) stream: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Wait for more
+    #[arg(long, short, visible_alias = "tail")]
+    pub(crate) follow: bool,
+    /// Begin there: an age such as 30s, 10m, 2h, 1d, or a time such as 2026-11-21T09:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only this session
+    #[arg(long, value_name = "ID")]
+    pub(crate) session_id: Option<String>,
+    /// Endpoint whose sessions are meant
+    #[arg(long, value_name = "NAME", default_value = "DEFAULT")]
+    pub(crate) endpoint: String,
+    /// Most lines to print of what there is already
+    #[arg(long, short = 'n', value_name = "LINES", default_value_t = 1000)]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sessions {
+    /// Only sessions of this endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopSession {
+    /// The session
+    #[arg(value_name = "SESSION_ID", required_unless_present = "session_flag")]
+    pub(crate) session_id: Option<String>,
+    /// The session
+    #[arg(long = "session-id", hide = true, conflicts_with = "session_id")]
+    pub(crate) session_flag: Option<String>,
+    /// Endpoint it was opened on
+    #[arg(long, value_name = "NAME", default_value = "DEFAULT")]
+    pub(crate) endpoint: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Destroy {
+    /// Do not ask
+    #[arg(long, short, visible_alias = "yes")]
+    pub(crate) force: bool,
+    /// Only say what would be deleted
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Seconds to wait for the deletion
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+}

@@ -1,0 +1,117 @@
+//! The control plane: runtimes, their versions and endpoints.
+
+use coracle_types::{EndpointName, RuntimeId, RuntimeName, VersionNumber};
+use coracle_wire::control::{
+    AgentRuntime, AgentRuntimeEndpoint, CreateAgentRuntimeRequest, CreateAgentRuntimeResponse,
+    DeleteAgentRuntimeEndpointRequest, DeleteAgentRuntimeRequest, GetAgentRuntimeRequest,
+    GetAgentRuntimeResponse, ListAgentRuntimeEndpointsRequest, ListAgentRuntimesRequest,
+    UpdateAgentRuntimeRequest, UpdateAgentRuntimeResponse, operations,
+};
+use uuid::Uuid;
+
+use super::{Client, ClientError, found};
+
+/// Most pages of a list that are read: 100,000 entries.
+const MAX_PAGES: usize = 1000;
+const PAGE_SIZE: i32 = 100;
+
+/// A token that makes a call happen once, however often it is sent.
+pub(crate) fn client_token() -> Option<String> {
+    Some(Uuid::new_v4().to_string())
+}
+
+impl Client {
+    pub(crate) async fn create_runtime(
+        &self,
+        input: &CreateAgentRuntimeRequest,
+    ) -> Result<CreateAgentRuntimeResponse, ClientError> {
+        self.call::<operations::CreateAgentRuntime>(input).await
+    }
+
+    pub(crate) async fn update_runtime(
+        &self,
+        input: &UpdateAgentRuntimeRequest,
+    ) -> Result<UpdateAgentRuntimeResponse, ClientError> {
+        self.call::<operations::UpdateAgentRuntime>(input).await
+    }
+
+    /// A runtime as of one version, or of its newest; `None` if there is none.
+    pub(crate) async fn runtime(
+        &self,
+        id: &RuntimeId,
+        version: Option<VersionNumber>,
+    ) -> Result<Option<GetAgentRuntimeResponse>, ClientError> {
+        let input = GetAgentRuntimeRequest {
+            agent_runtime_id: id.clone(),
+            agent_runtime_version: version,
+        };
+        found(self.call::<operations::GetAgentRuntime>(&input).await)
+    }
+
+    /// Begins the deletion of a runtime with all its versions.
+    pub(crate) async fn delete_runtime(&self, id: &RuntimeId) -> Result<(), ClientError> {
+        let input = DeleteAgentRuntimeRequest {
+            agent_runtime_id: id.clone(),
+            agent_runtime_version: None,
+            client_token: client_token(),
+        };
+        found(self.call::<operations::DeleteAgentRuntime>(&input).await).map(drop)
+    }
+
+    /// Every runtime, page by page, until one of this name turns up.
+    pub(crate) async fn find_runtime(&self, name: &RuntimeName) -> Result<Option<AgentRuntime>, ClientError> {
+        let mut next_token = None;
+        for _ in 0..MAX_PAGES {
+            let input = ListAgentRuntimesRequest {
+                max_results: Some(PAGE_SIZE),
+                next_token,
+            };
+            let page = self.call::<operations::ListAgentRuntimes>(&input).await?;
+            if let Some(runtime) = page
+                .agent_runtimes
+                .into_iter()
+                .find(|item| item.agent_runtime_name == *name)
+            {
+                return Ok(Some(runtime));
+            }
+            next_token = page.next_token;
+            if next_token.is_none() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) async fn endpoints(&self, id: &RuntimeId) -> Result<Vec<AgentRuntimeEndpoint>, ClientError> {
+        let mut endpoints = Vec::new();
+        let mut next_token = None;
+        for _ in 0..MAX_PAGES {
+            let input = ListAgentRuntimeEndpointsRequest {
+                agent_runtime_id: id.clone(),
+                max_results: Some(PAGE_SIZE),
+                next_token,
+            };
+            let page = self.call::<operations::ListAgentRuntimeEndpoints>(&input).await?;
+            endpoints.extend(page.runtime_endpoints);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                break;
+            }
+        }
+        Ok(endpoints)
+    }
+
+    /// Begins the deletion of an endpoint.
+    pub(crate) async fn delete_endpoint(
+        &self,
+        id: &RuntimeId,
+        name: &EndpointName,
+    ) -> Result<(), ClientError> {
+        let input = DeleteAgentRuntimeEndpointRequest {
+            agent_runtime_id: id.clone(),
+            endpoint_name: name.clone().into(),
+            client_token: client_token(),
+        };
+        found(self.call::<operations::DeleteAgentRuntimeEndpoint>(&input).await).map(drop)
+    }
+}

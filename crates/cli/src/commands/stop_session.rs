@@ -1,0 +1,20 @@
+//! `agentcore stop-session`: ends a session now.
+
+use super::{Context, endpoint_name, session_id};
+use crate::args::StopSession;
+use crate::failure::Failure;
+
+pub(super) async fn run(context: &Context<'_>, arguments: &StopSession) -> Result<(), Failure> {
+    let text = arguments.session_id.as_ref().or(arguments.session_flag.as_ref());
+    let session = session_id(text.map(String::as_str).unwrap_or_default())?;
+    let endpoint = endpoint_name(&arguments.endpoint)?;
+    let runtime = context.runtime_arn().await?;
+    context.client.stop_session(&runtime, &endpoint, &session).await?;
+    context.printer.done(&format!("Session {session} has ended"));
+    if context.printer.json {
+        context
+            .printer
+            .json(&serde_json::json!({ "sessionId": session, "stopped": true }))?;
+    }
+    Ok(())
+}

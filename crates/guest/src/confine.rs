@@ -1,0 +1,84 @@
+//! What the agent's process gives up between fork and exec.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use coracle_guest_proto::message::User;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Gid, Resource, Rlimit, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// Most processes and threads of an agent.
+pub(crate) const MAX_PROCESSES: u64 = 4096;
+const MAX_OPEN_FILES: u64 = 65_536;
+const OOM_SCORE: &CStr = c"/proc/self/oom_score_adj";
+
+/// What to give up.
+#[derive(Debug)]
+pub(crate) struct Confinement {
+    /// Whom to become, without supplementary groups.
+    pub(crate) user: Option<User>,
+    /// The open `cgroup.procs` of the agent's cgroup.
+    pub(crate) cgroup: Option<OwnedFd>,
+    /// Whether this guest is the whole machine: an ordinary process leaves the host's limits as they are,
+    /// because they count what the user runs besides.
+    pub(crate) whole_machine: bool,
+}
+
+impl Confinement {
+    /// Has the command's process confine itself before it becomes the agent.
+    #[expect(
+        unsafe_code,
+        reason = "what is given up must be given up by the new process itself"
+    )]
+    pub(crate) fn apply_to(self, command: &mut Command) {
+        let confine = move || self.enter().map_err(io::Error::from);
+        // SAFETY: between fork and exec only async-signal-safe work is allowed: `enter` makes plain system
+        // calls on values prepared before, allocates nothing and takes no lock.
+        unsafe { command.pre_exec(confine) };
+    }
+
+    fn enter(&self) -> rustix::io::Result<()> {
+        if let Some(procs) = &self.cgroup {
+            rustix::io::write(procs.as_fd(), b"0")?;
+        }
+        rustix::process::setsid()?;
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
+        limit(Resource::Core, 0)?;
+        if self.whole_machine {
+            limit(Resource::Nproc, MAX_PROCESSES)?;
+            limit(Resource::Nofile, MAX_OPEN_FILES)?;
+            let score = rustix::fs::open(OOM_SCORE, OFlags::WRONLY, Mode::empty())?;
+            rustix::io::write(&score, b"0")?;
+        }
+        if let Some(User { uid, gid }) = self.user {
+            rustix::thread::set_thread_groups(&[])?;
+            rustix::thread::set_thread_gid(Gid::from_raw(gid))?;
+            rustix::thread::set_thread_uid(Uid::from_raw(uid))?;
+        }
+        let none = CapabilitySet::empty();
+        rustix::thread::set_capabilities(
+            None,
+            CapabilitySets {
+                effective: none,
+                permitted: none,
+                inheritable: none,
+            },
+        )?;
+        // After this no exec gains anything back, neither by set-user-id files nor by being root.
+        rustix::thread::set_no_new_privs(true)
+    }
+}
+
+fn limit(resource: Resource, value: u64) -> rustix::io::Result<()> {
+    rustix::process::setrlimit(
+        resource,
+        Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        },
+    )
+}

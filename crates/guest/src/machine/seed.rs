@@ -1,0 +1,53 @@
+//! What a machine must not share with another one: the time it woke up at, and its random numbers.
+
+use std::fs::File;
+
+use rustix::time::{ClockId, Timespec};
+
+use crate::failure::{Doing as _, Failure};
+
+/// Most random bytes taken from the host at once.
+const MAX_ENTROPY: usize = 64;
+
+/// Sets the wall clock.
+pub(super) fn set_clock(unix_nanos: i64) -> Result<(), Failure> {
+    let time = Timespec {
+        tv_sec: unix_nanos.div_euclid(1_000_000_000),
+        tv_nsec: unix_nanos.rem_euclid(1_000_000_000),
+    };
+    rustix::time::clock_settime(ClockId::Realtime, time).doing(|| "setting the clock".to_owned())
+}
+
+/// The argument of `RNDADDENTROPY` (random(4)).
+#[repr(C)]
+struct PoolInfo {
+    bits: i32,
+    bytes: i32,
+    buffer: [u8; MAX_ENTROPY],
+}
+
+/// Adds the host's random bytes to the kernel's pool and has them count.
+pub(super) fn add_entropy(in_hex: &str) -> Result<(), Failure> {
+    let adding = || "adding random bytes".to_owned();
+    let entropy = hex::decode(in_hex).map_err(|error| Failure::new(adding(), error.to_string()))?;
+    let entropy = &entropy[..entropy.len().min(MAX_ENTROPY)];
+    let length = i32::try_from(entropy.len()).unwrap_or_default();
+    let mut pool = PoolInfo {
+        bits: length * 8,
+        bytes: length,
+        buffer: [0; MAX_ENTROPY],
+    };
+    pool.buffer[..entropy.len()].copy_from_slice(entropy);
+    let device = File::options().write(true).open("/dev/urandom").doing(adding)?;
+    credit(&device, pool).doing(adding)
+}
+
+#[expect(unsafe_code, reason = "the kernel offers this by ioctl only")]
+fn credit(device: &File, pool: PoolInfo) -> rustix::io::Result<()> {
+    /// `_IOW('R', 0x03, int [2])`
+    const RNDADDENTROPY: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<[i32; 2]>(b'R', 3);
+    // SAFETY: the opcode takes a pointer to a `rand_pool_info`, which `PoolInfo` is.
+    let request = unsafe { rustix::ioctl::Setter::<RNDADDENTROPY, PoolInfo>::new(pool) };
+    // SAFETY: the kernel reads `bytes` bytes of the buffer, and no more than it has.
+    unsafe { rustix::ioctl::ioctl(device, request) }
+}

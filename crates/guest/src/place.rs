@@ -1,0 +1,91 @@
+//! Where the guest runs, and what is therefore different: a whole machine, or one process among others.
+
+use std::time::{Duration, Instant};
+
+use coracle_guest_proto::message::{AgentExit, StartAgent, StartTiming, Usage};
+use rustix::process::WaitStatus;
+
+use crate::confine::Confinement;
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::{agent, process};
+
+/// How long killed processes get to vanish.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the guest runs.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// As the first process of a machine of its own.
+    Machine(Machine),
+    /// As an ordinary process that adopts the orphans among its descendants.
+    Process,
+}
+
+impl Place {
+    /// Makes the surroundings the agent is to find, and says how long that took.
+    pub(crate) fn prepare(&self, start: &StartAgent) -> Result<StartTiming, Failure> {
+        let begun = Instant::now();
+        let kernel_micros = match self {
+            Self::Machine(machine) => {
+                machine.prepare(start)?;
+                machine.kernel_micros()
+            }
+            Self::Process => 0,
+        };
+        Ok(StartTiming {
+            kernel_micros,
+            mount_micros: micros(begun.elapsed()),
+            spawn_micros: 0,
+        })
+    }
+
+    /// What the agent's process has to give up here.
+    pub(crate) fn confinement(&self, start: &StartAgent) -> Result<Confinement, Failure> {
+        let cgroup = match self {
+            Self::Machine(machine) => machine.agent_cgroup()?,
+            Self::Process => None,
+        };
+        let whole_machine = matches!(self, Self::Machine(_));
+        Ok(Confinement {
+            user: start.user,
+            cgroup,
+            whole_machine,
+        })
+    }
+
+    /// Ends every process but the guest.
+    pub(crate) async fn end_all_processes(&self) {
+        match self {
+            Self::Machine(_) => agent::end_all(Machine::kill_all, KILL_LIMIT).await,
+            Self::Process => agent::end_all(process::kill_descendants, KILL_LIMIT).await,
+        }
+    }
+
+    /// How the agent ended, from what was reaped.
+    pub(crate) fn exit(&self, status: Option<WaitStatus>) -> AgentExit {
+        let signal = status.and_then(WaitStatus::terminating_signal);
+        let out_of_memory = match self {
+            Self::Machine(machine) => signal.is_some() && machine.ran_out_of_memory(),
+            Self::Process => false,
+        };
+        AgentExit {
+            code: status.and_then(WaitStatus::exit_status),
+            signal,
+            out_of_memory,
+        }
+    }
+
+    /// What has been used so far.
+    pub(crate) fn usage(&self) -> Usage {
+        match self {
+            Self::Machine(machine) => machine.usage(),
+            Self::Process => process::usage(),
+        }
+    }
+}
+
+/// Whole microseconds.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,187 @@
+//! The guest as an ordinary process: no isolation, the same protocol.
+//!
+//! Its channel is its standard input, a connected socket. When the socket ends, because the server asked for
+//! the end or died, everything the agent started ends, too: orphans among its descendants are adopted by this
+//! process, so that none escapes. With a network namespace of its own, many agents can listen on the same
+//! port at once; where the system allows none, the guest says so and shares the host's.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+
+use coracle_guest_proto::message::Usage;
+use rustix::process::{Pid, Signal};
+use rustix::thread::UnshareFlags;
+
+use crate::console::{chain, say};
+use crate::failure::{Doing as _, Failure};
+use crate::loopback;
+use crate::place::Place;
+use crate::serve::Guest;
+
+/// Which network the agent is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// A namespace with nothing but its loopback device.
+    Own,
+    /// The host's.
+    Host,
+}
+
+pub(crate) fn main(network: Network) -> ExitCode {
+    if network == Network::Own
+        && let Err(failure) = own_network()
+    {
+        say(&format!(
+            "the agent shares the host's network: {}",
+            chain(&failure)
+        ));
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&chain(&failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run() -> Result<(), Failure> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .doing(|| "adopting orphans".to_owned())?;
+    let channel = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .doing(|| "opening the channel".to_owned())?;
+    let channel = std::os::unix::net::UnixStream::from(channel);
+    channel
+        .set_nonblocking(true)
+        .doing(|| "opening the channel".to_owned())?;
+    let channel = tokio::net::UnixStream::from_std(channel).doing(|| "opening the channel".to_owned())?;
+    let guest = Guest::new(Place::Process);
+    let served = guest.serve(channel).await;
+    guest.end().await;
+    served
+        .map(|_| ())
+        .map_err(|error| Failure::new("serving the channel", chain(&error)))
+}
+
+fn own_network() -> Result<(), Failure> {
+    let (uid, gid) = (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    );
+    let doing = || "making a network namespace".to_owned();
+    if unshare(UnshareFlags::NEWNET).is_err() {
+        unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNET).doing(doing)?;
+        std::fs::write("/proc/self/setgroups", "deny").doing(doing)?;
+        std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).doing(doing)?;
+        std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).doing(doing)?;
+    }
+    loopback::up()
+}
+
+#[expect(unsafe_code, reason = "the safe form is deprecated")]
+fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
+    // SAFETY: only unsharing the table of file descriptors is unsafe, and that is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(namespaces) }
+}
+
+/// Kills every process this one is an ancestor of.
+pub(crate) fn kill_descendants() {
+    for pid in descendants(&processes()) {
+        // It may have ended by itself.
+        rustix::process::kill_process(pid, Signal::KILL).ok();
+    }
+}
+
+/// What the descendants use and have used.
+pub(crate) fn usage() -> Usage {
+    let processes = processes();
+    let mut usage = Usage::default();
+    for pid in descendants(&processes) {
+        if let Some(process) = processes.get(&pid) {
+            let micros_per_tick = 1_000_000 / rustix::param::clock_ticks_per_second();
+            usage.cpu_micros += process.cpu_ticks * micros_per_tick;
+            usage.memory_bytes += process.resident_pages * rustix::param::page_size() as u64;
+        }
+    }
+    usage
+}
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct ProcessStat {
+    parent: i32,
+    /// Its own time and that of the children it has waited for.
+    cpu_ticks: u64,
+    resident_pages: u64,
+}
+
+fn processes() -> HashMap<Pid, ProcessStat> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            Some((
+                pid,
+                parse_stat(&std::fs::read_to_string(entry.path().join("stat")).ok()?)?,
+            ))
+        })
+        .collect()
+}
+
+/// Fields as numbered in proc_pid_stat(5). The second is the program's name in parentheses, which may hold
+/// anything, parentheses and spaces, too.
+fn parse_stat(line: &str) -> Option<ProcessStat> {
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3);
+    let ticks = (14..=17)
+        .map(|number| field(number)?.parse::<u64>().ok())
+        .sum::<Option<u64>>()?;
+    Some(ProcessStat {
+        parent: field(4)?.parse().ok()?,
+        cpu_ticks: ticks,
+        resident_pages: field(24)?.parse().ok()?,
+    })
+}
+
+fn descendants(processes: &HashMap<Pid, ProcessStat>) -> Vec<Pid> {
+    let mut found = vec![rustix::process::getpid()];
+    let mut next = 0;
+    while let Some(&ancestor) = found.get(next) {
+        let children = processes
+            .iter()
+            .filter(|(_, stat)| stat.parent == ancestor.as_raw_nonzero().get());
+        found.extend(children.map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_may_have_any_name() {
+        let line = "77 (a) b (c) S 42 77 77 0 -1 4194304 1 0 0 0 5 6 7 8 20 0 1 0 99 1000 300 1844 1 1";
+        assert_eq!(
+            parse_stat(line),
+            Some(ProcessStat {
+                parent: 42,
+                cpu_ticks: 26,
+                resident_pages: 300
+            })
+        );
+    }
+
+    #[test]
+    fn what_this_system_says_parses() {
+        assert!(processes().contains_key(&rustix::process::getpid()));
+    }
+}

@@ -1,0 +1,75 @@
+//! `coracle serve`
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use coracle_server::config::{AcceleratorChoice, Config, DriverKind};
+use coracle_server::serve;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::CommandResult;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:4580].
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder for everything the server keeps [default: coracle in the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder with kernel and base images [default: images in the data folder].
+    #[arg(long, value_name = "DIR")]
+    images_dir: Option<PathBuf>,
+    /// How sandboxes are made.
+    #[arg(long)]
+    driver: Option<DriverKind>,
+    /// How microVMs run.
+    #[arg(long)]
+    accelerator: Option<AcceleratorChoice>,
+}
+
+pub(crate) fn run(arguments: Arguments) -> CommandResult {
+    let mut config = match &arguments.config {
+        Some(file) => Config::load(file)?,
+        None => Config::default(),
+    };
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.images_dir = arguments.images_dir.or(config.images_dir);
+    config.sandbox.driver = arguments.driver.unwrap_or(config.sandbox.driver);
+    config.sandbox.accelerator = arguments.accelerator.unwrap_or(config.sandbox.accelerator);
+    let data_dir = arguments.data_dir.unwrap_or_else(crate::default_data_dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(cancel_on_signal(stop.clone()));
+        serve::serve(config, data_dir, stop).await
+    });
+    // A thread that still blocks on a disk must not keep the process.
+    runtime.shutdown_background();
+    Ok(result?)
+}
+
+/// Cancels on the first SIGTERM or SIGINT. The second of either ends the process as if nobody listened.
+async fn cancel_on_signal(stop: CancellationToken) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::warn!("told to stop again: ending at once");
+    std::process::abort();
+}

@@ -1,0 +1,146 @@
+//! The control plane: runtimes, versions, endpoints.
+//!
+//! A handler checks the request, writes what is wanted in one transaction, and answers. What takes time (making
+//! a version ready, ending sessions) is done afterwards by the [`reconciler`], which finds it in the store, so a
+//! server that dies in between finishes it when it starts again.
+
+mod digest;
+mod endpoints;
+mod failure;
+pub mod reconciler;
+mod rules;
+mod runtimes;
+mod token;
+pub mod version;
+mod view;
+
+use coracle_store::{Owner, Store};
+use coracle_wire::Error;
+use coracle_wire::control::{
+    ControlService, CreateAgentRuntimeEndpointRequest, CreateAgentRuntimeEndpointResponse,
+    CreateAgentRuntimeRequest, CreateAgentRuntimeResponse, DeleteAgentRuntimeEndpointRequest,
+    DeleteAgentRuntimeEndpointResponse, DeleteAgentRuntimeRequest, DeleteAgentRuntimeResponse,
+    GetAgentRuntimeEndpointRequest, GetAgentRuntimeEndpointResponse, GetAgentRuntimeRequest,
+    GetAgentRuntimeResponse, ListAgentRuntimeEndpointsRequest, ListAgentRuntimeEndpointsResponse,
+    ListAgentRuntimeVersionsRequest, ListAgentRuntimeVersionsResponse, ListAgentRuntimesRequest,
+    ListAgentRuntimesResponse, UpdateAgentRuntimeEndpointRequest, UpdateAgentRuntimeEndpointResponse,
+    UpdateAgentRuntimeRequest, UpdateAgentRuntimeResponse,
+};
+
+pub(crate) use self::failure::refusal;
+use self::reconciler::Waker;
+use crate::gateway::Caller;
+
+/// Answers control-plane operations.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    store: Store,
+    reconciler: Waker,
+}
+
+impl ControlPlane {
+    /// A control plane on this store, which wakes this reconciler when there is work.
+    pub fn new(store: Store, reconciler: Waker) -> Self {
+        Self { store, reconciler }
+    }
+}
+
+/// Whose resources a caller reaches.
+pub(crate) fn owner(caller: &Caller) -> Owner {
+    Owner {
+        account: caller.account.clone(),
+        region: caller.region.clone(),
+    }
+}
+
+impl ControlService for ControlPlane {
+    type Context = Caller;
+
+    async fn create_agent_runtime(
+        &self,
+        caller: &Caller,
+        input: CreateAgentRuntimeRequest,
+    ) -> Result<CreateAgentRuntimeResponse, Error> {
+        self.create_runtime(caller, input).await
+    }
+
+    async fn update_agent_runtime(
+        &self,
+        caller: &Caller,
+        input: UpdateAgentRuntimeRequest,
+    ) -> Result<UpdateAgentRuntimeResponse, Error> {
+        self.update_runtime(caller, input).await
+    }
+
+    async fn get_agent_runtime(
+        &self,
+        caller: &Caller,
+        input: GetAgentRuntimeRequest,
+    ) -> Result<GetAgentRuntimeResponse, Error> {
+        self.get_runtime(caller, input).await
+    }
+
+    async fn delete_agent_runtime(
+        &self,
+        caller: &Caller,
+        input: DeleteAgentRuntimeRequest,
+    ) -> Result<DeleteAgentRuntimeResponse, Error> {
+        self.delete_runtime(caller, input).await
+    }
+
+    async fn list_agent_runtimes(
+        &self,
+        caller: &Caller,
+        input: ListAgentRuntimesRequest,
+    ) -> Result<ListAgentRuntimesResponse, Error> {
+        self.list_runtimes(caller, input).await
+    }
+
+    async fn list_agent_runtime_versions(
+        &self,
+        caller: &Caller,
+        input: ListAgentRuntimeVersionsRequest,
+    ) -> Result<ListAgentRuntimeVersionsResponse, Error> {
+        self.list_versions(caller, input).await
+    }
+
+    async fn create_agent_runtime_endpoint(
+        &self,
+        caller: &Caller,
+        input: CreateAgentRuntimeEndpointRequest,
+    ) -> Result<CreateAgentRuntimeEndpointResponse, Error> {
+        self.create_endpoint(caller, input).await
+    }
+
+    async fn update_agent_runtime_endpoint(
+        &self,
+        caller: &Caller,
+        input: UpdateAgentRuntimeEndpointRequest,
+    ) -> Result<UpdateAgentRuntimeEndpointResponse, Error> {
+        self.update_endpoint(caller, input).await
+    }
+
+    async fn get_agent_runtime_endpoint(
+        &self,
+        caller: &Caller,
+        input: GetAgentRuntimeEndpointRequest,
+    ) -> Result<GetAgentRuntimeEndpointResponse, Error> {
+        self.get_endpoint(caller, input).await
+    }
+
+    async fn delete_agent_runtime_endpoint(
+        &self,
+        caller: &Caller,
+        input: DeleteAgentRuntimeEndpointRequest,
+    ) -> Result<DeleteAgentRuntimeEndpointResponse, Error> {
+        self.delete_endpoint(caller, input).await
+    }
+
+    async fn list_agent_runtime_endpoints(
+        &self,
+        caller: &Caller,
+        input: ListAgentRuntimeEndpointsRequest,
+    ) -> Result<ListAgentRuntimeEndpointsResponse, Error> {
+        self.list_endpoints(caller, input).await
+    }
+}

@@ -1,0 +1,107 @@
+//! Passes one request to an agent and its answer back, as it comes.
+//!
+//! Each invocation has a stream of its own to the agent. Whoever stops listening ends it: when the client goes
+//! away the answer's body is dropped, with it the stream, and the agent sees its connection closed.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use coracle_guest_proto::ChannelStream;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, Sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::gateway::body::{BoxError, SpooledBody};
+
+/// Largest response head of an agent, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// Most header lines in a response of an agent.
+const MAX_HEADERS: usize = 128;
+
+/// Why an agent gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RelayError {
+    /// Its connection broke, or it spoke no HTTP.
+    #[error("the agent's connection failed")]
+    Broken(#[source] hyper::Error),
+    /// It said nothing for too long.
+    #[error("the agent did not answer within {0:?}")]
+    Silent(Duration),
+}
+
+/// Sends `request` and waits for the head of the answer. `held` lives as long as the answer's body.
+///
+/// # Errors
+/// When the agent does not answer as HTTP, or not in time.
+pub(super) async fn relay<T: Send + Unpin + 'static>(
+    stream: ChannelStream,
+    request: Request<SpooledBody>,
+    head_timeout: Duration,
+    stream_timeout: Duration,
+    held: T,
+) -> Result<Response<RelayedBody<T>>, RelayError> {
+    let started = Instant::now();
+    let exchange = async {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let connection = AbortOnDropHandle::new(tokio::spawn(async move {
+            // The error also reaches whoever waits for the answer or reads its body.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "an agent's connection broke");
+            }
+        }));
+        Ok((sender.send_request(request).await?, connection))
+    };
+    let (response, connection) = tokio::time::timeout(head_timeout, exchange)
+        .await
+        .map_err(|_| RelayError::Silent(head_timeout))?
+        .map_err(RelayError::Broken)?;
+    Ok(response.map(|body| RelayedBody {
+        body,
+        deadline: Box::pin(tokio::time::sleep_until(started + stream_timeout)),
+        _connection: connection,
+        _held: held,
+    }))
+}
+
+/// The body of an agent's answer. Ends with an error when it takes longer than a stream may.
+pub(super) struct RelayedBody<T> {
+    body: Incoming,
+    deadline: Pin<Box<Sleep>>,
+    _connection: AbortOnDropHandle<()>,
+    _held: T,
+}
+
+impl<T: Unpin> Body for RelayedBody<T> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if this.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())));
+        }
+        Pin::new(&mut this.body).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

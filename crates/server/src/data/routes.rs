@@ -1,0 +1,223 @@
+//! Which version serves where, and what sessions of it run.
+//!
+//! A look-up is remembered until the control plane changes anything at all, which is rare next to invocations.
+//! What is read while a change happens is used but not remembered.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coracle_artifact::code::CodeStore;
+use coracle_store::{Owner, RuntimeVersion, Store};
+use coracle_supervisor::SessionSpec;
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact};
+use coracle_types::{EndpointArn, EndpointName, RuntimeId, VersionNumber};
+use coracle_wire::Error;
+use coracle_wire::control::AgentRuntimeArtifact;
+use serde::{Deserialize, Serialize};
+
+use super::environment;
+use crate::control::refusal;
+use crate::control::version::VersionConfig;
+
+/// Most look-ups remembered; beyond it the memory starts over.
+const REMEMBERED: usize = 10_000;
+
+/// What making a version ready pinned, so that all its sessions run the same code. Stored with the version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolution {
+    /// SHA-256 of the code zip in hexadecimal.
+    pub code_digest: String,
+}
+
+/// A version at an endpoint, ready to be run.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// What its sessions run.
+    pub(super) spec: Arc<SessionSpec>,
+    /// Names of further headers that its agent sees.
+    pub(super) allowed_headers: Vec<String>,
+}
+
+type Key = (Owner, RuntimeId, EndpointName, Option<VersionNumber>);
+
+/// The look-ups.
+pub struct Routes {
+    store: Store,
+    code: CodeStore,
+    public_url: Option<String>,
+    init_timeout: Duration,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// How many changes there have been.
+    changes: u64,
+    served: HashMap<Key, Arc<Served>>,
+}
+
+impl Routes {
+    /// Look-ups in this store.
+    pub fn new(store: Store, code: CodeStore, public_url: Option<String>, init_timeout: Duration) -> Self {
+        Self {
+            store,
+            code,
+            public_url,
+            init_timeout,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Forgets everything: the control plane has changed something.
+    pub fn forget(&self) {
+        let mut memory = self.memory();
+        memory.changes += 1;
+        memory.served.clear();
+    }
+
+    /// What an endpoint serves: its live version, or the version a running session was started with.
+    pub(super) async fn find(
+        &self,
+        owner: &Owner,
+        runtime: &RuntimeId,
+        endpoint: &EndpointName,
+        pinned: Option<VersionNumber>,
+    ) -> Result<Arc<Served>, Error> {
+        let key = (owner.clone(), runtime.clone(), endpoint.clone(), pinned);
+        let changes = {
+            let memory = self.memory();
+            if let Some(served) = memory.served.get(&key) {
+                return Ok(Arc::clone(served));
+            }
+            memory.changes
+        };
+        let served = Arc::new(self.look_up(owner, runtime, endpoint, pinned).await?);
+        let mut memory = self.memory();
+        if memory.changes == changes {
+            if memory.served.len() >= REMEMBERED {
+                memory.served.clear();
+            }
+            memory.served.insert(key, Arc::clone(&served));
+        }
+        Ok(served)
+    }
+
+    async fn look_up(
+        &self,
+        owner: &Owner,
+        runtime: &RuntimeId,
+        endpoint: &EndpointName,
+        pinned: Option<VersionNumber>,
+    ) -> Result<Served, Error> {
+        let number = match pinned {
+            Some(number) => number,
+            None => {
+                let found = self
+                    .store
+                    .endpoint(owner, runtime, endpoint)
+                    .await
+                    .map_err(refusal)?;
+                found.live_version.ok_or_else(|| {
+                    Error::conflict(format!(
+                        "The endpoint {endpoint} serves no version: it is in status {}",
+                        found.status
+                    ))
+                })?
+            }
+        };
+        let version = self
+            .store
+            .runtime(owner, runtime, Some(number))
+            .await
+            .map_err(refusal)?;
+        let config: VersionConfig =
+            serde_json::from_str(&version.version.configuration).map_err(Error::internal)?;
+        let agent = self.agent(&version, &config, endpoint)?;
+        let seconds =
+            |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
+        let lifecycle = &config.lifecycle_configuration;
+        Ok(Served {
+            allowed_headers: config.allowed_headers().to_vec(),
+            spec: Arc::new(SessionSpec {
+                version: number,
+                agent,
+                idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
+                max_lifetime: seconds(lifecycle.max_lifetime),
+                init_timeout: self.init_timeout,
+            }),
+        })
+    }
+
+    fn agent(
+        &self,
+        version: &RuntimeVersion,
+        config: &VersionConfig,
+        endpoint: &EndpointName,
+    ) -> Result<AgentSpec, Error> {
+        let resolution = version.version.resolution.as_deref();
+        let resolution: Resolution = resolution
+            .ok_or_else(|| Error::conflict("The version is not ready"))
+            .and_then(|text| serde_json::from_str(text).map_err(Error::internal))?;
+        let code = self.code.get(&resolution.code_digest).map_err(Error::internal)?;
+        agent_spec(
+            version,
+            config,
+            endpoint,
+            CodeArtifact {
+                digest: code.digest,
+                zip: code.zip,
+            },
+            self,
+        )
+        .ok_or_else(|| Error::internal("a version without code became ready"))
+    }
+
+    /// What a version would run at its `DEFAULT` endpoint with this code, before it is ready.
+    pub(crate) fn unresolved(
+        &self,
+        version: &RuntimeVersion,
+        config: &VersionConfig,
+        digest: String,
+        zip: PathBuf,
+    ) -> Option<AgentSpec> {
+        agent_spec(
+            version,
+            config,
+            &EndpointName::default_endpoint(),
+            CodeArtifact { digest, zip },
+            self,
+        )
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn agent_spec(
+    version: &RuntimeVersion,
+    config: &VersionConfig,
+    endpoint: &EndpointName,
+    code: CodeArtifact,
+    routes: &Routes,
+) -> Option<AgentSpec> {
+    let AgentRuntimeArtifact::CodeConfiguration(artifact) = &config.agent_runtime_artifact else {
+        return None;
+    };
+    let arn = EndpointArn {
+        runtime: version.runtime.arn(),
+        endpoint: endpoint.clone(),
+    };
+    Some(AgentSpec {
+        runtime: artifact.runtime,
+        code,
+        entry_point: artifact.entry_point.clone(),
+        environment: environment::of(config, &arn, routes.public_url.as_deref()),
+        protocol: config.protocol(),
+        port: config.port(),
+        path: config.path().to_owned(),
+    })
+}

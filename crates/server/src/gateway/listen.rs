@@ -1,0 +1,98 @@
+//! The accept loop: bounded connections, bounded time for request heads, graceful end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::body::ResponseBody;
+
+/// How long a client may take to send a request head, and how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest request head, in bytes. Query form signatures and session tokens are what is long in one.
+const MAX_HEAD: usize = 64 * 1024;
+/// Most header lines in a request.
+const MAX_HEADERS: usize = 128;
+
+/// Accepts until `stop` is cancelled, then waits until every connection has finished its request. The
+/// caller bounds that wait. Dropping the future tells every connection to finish, too.
+pub async fn serve<H, F>(listener: TcpListener, connections: usize, stop: CancellationToken, handler: H)
+where
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    let slots = Arc::new(Semaphore::new(connections));
+    let tasks = TaskTracker::new();
+    let _stop_on_drop = stop.clone().drop_guard();
+    loop {
+        let slot = tokio::select! {
+            slot = slots.clone().acquire_owned() => slot,
+            () = stop.cancelled() => break,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = serve_connection(stream, peer, stop.clone(), handler.clone());
+                tasks.spawn(async move {
+                    connection.await;
+                    drop(slot);
+                });
+            }
+            // Out of descriptors, most likely: let some connections end rather than spin.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn serve_connection<H, F>(stream: TcpStream, peer: SocketAddr, stop: CancellationToken, handler: H)
+where
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    // Streamed tokens are small and must not wait for each other.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "a connection went away at once");
+        return;
+    }
+    let service = service_fn(move |request| {
+        let answer = handler(peer, request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+}

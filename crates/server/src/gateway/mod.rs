@@ -1,0 +1,283 @@
+//! Where every request enters: authenticate, route, validate, then answer or hand on.
+//!
+//! ```text
+//! /healthz, /metrics ──────────────────────────────▶ answered here
+//! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece)
+//! signed otherwise   ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API
+//!                                                ├─▶ sts           who am I
+//!                                                ├─▶ control plane
+//!                                                └─▶ data plane
+//! not signed         ──▶ refused
+//! ```
+//!
+//! Nothing after "verify" ever sees a request that is not authentic.
+
+pub mod body;
+pub mod listen;
+mod sts;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use coracle_auth::{AuthError, CredentialTable, HostAliases, SigV4Request};
+use coracle_types::{AccountId, Region, limits};
+use coracle_wire::{Error, OperationId, Route, control as control_wire, data as data_wire};
+use http::header::{CONNECTION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
+use crate::control::ControlPlane;
+use crate::data::DataPlane;
+use crate::metrics::Metrics;
+use crate::operator::OperatorApi;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+
+/// Who sent a request, proven by its signature.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whose resources it reaches.
+    pub account: AccountId,
+    /// The region it signed for, which has resources of its own.
+    pub region: Region,
+    /// The name it acts under.
+    pub principal: String,
+    /// The id of this request, as the answer's `x-amzn-RequestId` says it.
+    pub request_id: String,
+}
+
+/// Everything a request may reach.
+pub struct Gateway {
+    /// Who may call.
+    pub credentials: CredentialTable,
+    /// Host names a signature may be for, beside the one the request came to.
+    pub aliases: HostAliases,
+    /// Runtimes, versions, endpoints.
+    pub control: ControlPlane,
+    /// Invocations.
+    pub data: DataPlane,
+    /// Buckets and objects.
+    pub s3: s3s::service::S3Service,
+    /// Logs and sessions.
+    pub operator: OperatorApi,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where large bodies wait.
+    pub spool: PathBuf,
+}
+
+/// Why a request got no further.
+enum Refusal {
+    Error(Error),
+    Auth(AuthError),
+    TooLarge(u64),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<AuthError> for Refusal {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+impl Gateway {
+    /// Answers one request.
+    pub async fn handle(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let started = Instant::now();
+        let request_id = Uuid::new_v4().to_string();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let mut response = match self.answer(request, &request_id).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.into_response(&request_id),
+        };
+        if let Ok(value) = HeaderValue::from_str(&request_id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let status = response.status().as_u16();
+        self.metrics.answered(status, started.elapsed());
+        tracing::debug!(%peer, %method, path, status, request_id, elapsed = ?started.elapsed(), "answered");
+        response
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        request_id: &str,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/healthz") => return Ok(text("ok\n")),
+            (&Method::GET, "/metrics") => return Ok(text(self.metrics.render())),
+            _ => {}
+        }
+        let (parts, mut body) = request.into_parts();
+        let signed = SigV4Request::parse(&parts)?.ok_or(AuthError::Missing)?;
+        if signed.service() == "s3" {
+            return self.answer_s3(Request::from_parts(parts, body)).await;
+        }
+        let target = parts
+            .uri
+            .path_and_query()
+            .map_or("/", http::uri::PathAndQuery::as_str);
+        let route = coracle_wire::route(&parts.method, target);
+        let limit = match &route {
+            Ok(Route {
+                id: OperationId::DataStreaming(_),
+                ..
+            }) => limits::MAX_INVOCATION_BODY,
+            _ => limits::MAX_CONTROL_BODY,
+        };
+        let (caller, body) = self
+            .authenticate(&signed, &parts, &mut body, limit, request_id)
+            .await?;
+        if parts.uri.path().starts_with("/_coracle/") {
+            return Ok(self.operator.answer(&parts).await?);
+        }
+        if signed.service() == "sts" {
+            let body = body.into_bytes().await.map_err(Error::internal)?;
+            return Ok(sts::answer(&caller, &body));
+        }
+        let route = route.map_err(Error::from)?;
+        self.answer_aws(&caller, &route, &parts, body)
+            .await
+            .map_err(Refusal::Error)
+    }
+
+    /// Takes the body and judges the signature, which covers it.
+    async fn authenticate(
+        &self,
+        signed: &SigV4Request,
+        parts: &Parts,
+        body: &mut Incoming,
+        limit: u64,
+        request_id: &str,
+    ) -> Result<(Caller, Spooled), Refusal> {
+        let credential = self.credentials.claimed_by(signed)?;
+        let mut check = signed.verify(parts, &credential.key.secret, Timestamp::now(), &self.aliases)?;
+        let spooled = match body::spool(body, limit, &self.spool, |piece| check.update(piece)).await {
+            Ok(spooled) => spooled,
+            Err(SpoolError::TooLarge { limit }) => {
+                body::discard(body).await;
+                return Err(Refusal::TooLarge(limit));
+            }
+            Err(error @ SpoolError::Disk(_)) => return Err(Error::internal(error).into()),
+            Err(error @ (SpoolError::TooSlow | SpoolError::Client(_))) => {
+                return Err(Error::validation_field("payload", error.to_string()).into());
+            }
+        };
+        check.finish()?;
+        let caller = Caller {
+            account: credential.account.clone(),
+            region: signed.region().clone(),
+            principal: credential.principal.clone(),
+            request_id: request_id.to_owned(),
+        };
+        Ok((caller, spooled))
+    }
+
+    async fn answer_aws(
+        &self,
+        caller: &Caller,
+        route: &Route,
+        parts: &Parts,
+        body: Spooled,
+    ) -> Result<Response<ResponseBody>, Error> {
+        self.metrics.operation(route.operation.name);
+        if let OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) = route.id {
+            return self.data.invoke(caller, &route.labels, parts, body).await;
+        }
+        let body = body.into_bytes().await.map_err(Error::internal)?;
+        let body_limit = usize::try_from(limits::MAX_CONTROL_BODY).unwrap_or(usize::MAX);
+        let request = coracle_wire::Request {
+            labels: &route.labels,
+            parts,
+            body: &body,
+            body_limit,
+        };
+        let response = match route.id {
+            OperationId::Control(operation) => {
+                control_wire::dispatch(&self.control, caller, operation, &request).await?
+            }
+            OperationId::Data(operation) => {
+                data_wire::dispatch(&self.data, caller, operation, &request).await?
+            }
+            OperationId::ControlStreaming(operation) => match operation {},
+            OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) => {
+                return Err(Error::internal("a streaming operation has no buffered handler"));
+            }
+        };
+        Ok(response.map(full))
+    }
+
+    async fn answer_s3(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+        use http_body_util::BodyExt;
+        let response = self
+            .s3
+            .call(request.map(Into::into))
+            .await
+            .map_err(|error| Error::internal(BoxError::from(error)))?;
+        Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+impl Refusal {
+    fn into_response(self, request_id: &str) -> Response<ResponseBody> {
+        match self {
+            Self::Error(error) => {
+                if error.status().is_server_error() {
+                    tracing::error!(request_id, error = crate::error_chain(&error), "a request failed");
+                }
+                error.into_response().map(full)
+            }
+            Self::Auth(error) => {
+                tracing::debug!(request_id, %error, "a request was not authentic");
+                let body = serde_json::json!({ "message": error.to_string() }).to_string();
+                let mut response = Response::new(full(body));
+                *response.status_mut() = error.status();
+                response
+                    .headers_mut()
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
+                    .headers_mut()
+                    .insert(ERROR_TYPE, HeaderValue::from_static(error.code()));
+                response
+            }
+            Self::TooLarge(limit) => {
+                let message = format!("Member must have length less than or equal to {limit}");
+                let mut response = Error::validation_field("payload", message)
+                    .into_response()
+                    .map(full);
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                response
+            }
+        }
+    }
+}
+
+fn text(body: impl Into<Bytes>) -> Response<ResponseBody> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}

@@ -1,0 +1,273 @@
+//! A running server: opens everything in a data folder, serves until told to stop, and leaves nothing behind.
+//!
+//! ```text
+//! lock folder → open store → load key → sweep what an earlier server left → listen → ready
+//! SIGTERM → stop accepting → let requests finish (bounded) → end sessions → close store → exit 0
+//! ```
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_artifact::code::{CodeStore, CodeStoreError};
+use coracle_auth::{Credential, CredentialTable, CredentialsFileError, HostAliases};
+use coracle_store::{Store, StoreError, UnixMicros};
+use coracle_supervisor::driver::Driver;
+use coracle_supervisor::{LogBudget, LogFiles, LogFilesConfig, Supervisor, SupervisorConfig};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::code_source::CodeSource;
+use crate::config::Config;
+use crate::control::ControlPlane;
+use crate::control::reconciler::{Reconciler, Waker};
+use crate::data::{DataPlane, Routes};
+use crate::deploy::Deployer;
+use crate::directory::StoreDirectory;
+use crate::drivers::{self, DriverError};
+use crate::gateway::{Gateway, listen};
+use crate::metrics::Metrics;
+use crate::operator::OperatorApi;
+use crate::s3::{S3OpenError, S3Side};
+
+/// How long connections may linger once their sessions are gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often old records are removed.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+/// How long the records of ended sessions are kept.
+const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder.
+    #[error("the data folder {folder} cannot be used")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Another server has the data folder.
+    #[error("another server is using the data folder {0}")]
+    InUse(PathBuf),
+    /// The database.
+    #[error("the database cannot be opened")]
+    Store(#[from] StoreError),
+    /// The administrator key.
+    #[error("the administrator key cannot be read")]
+    Credentials(#[from] CredentialsFileError),
+    /// The code zips.
+    #[error("the code artifacts cannot be opened")]
+    Code(#[from] CodeStoreError),
+    /// The objects.
+    #[error("the objects of the S3 side cannot be opened")]
+    S3(#[from] S3OpenError),
+    /// The driver.
+    #[error("no sandbox could be made on this machine")]
+    Driver(#[from] DriverError),
+    /// What an earlier server left.
+    #[error("what an earlier server left cannot be removed")]
+    Sweep(#[source] io::Error),
+    /// The address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Serves until `stop` is cancelled.
+///
+/// # Errors
+/// When the server cannot start. Once it listens it ends without one.
+pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -> Result<(), ServeError> {
+    let folder = |source| ServeError::Folder {
+        folder: data_dir.clone(),
+        source,
+    };
+    let data_dir = prepare_folder(&data_dir).map_err(folder)?;
+    let _lock = lock(&data_dir)?;
+    let spool = fresh_folder(&data_dir.join("spool")).map_err(folder)?;
+    let store = Store::open(&data_dir.join("coracle.db")).await?;
+    let credentials = credentials(&config, &data_dir)?;
+    let code = CodeStore::open(data_dir.join("artifacts"))?;
+    let s3 = S3Side::open(store.clone(), data_dir.join("objects")).await?;
+    let logs = LogFiles::open(LogFilesConfig {
+        folder: data_dir.join("logs"),
+        retention_days: config.logs.retention_days,
+        max_file_bytes: mebibytes(config.logs.session_mib),
+    })
+    .map_err(folder)?;
+    let driver = drivers::open(&config, &data_dir, code.clone()).await?;
+    sweep(driver.as_ref(), &store).await?;
+
+    let supervisor = Supervisor::new(
+        driver.clone(),
+        Arc::new(StoreDirectory(store.clone())),
+        Arc::new(logs.clone()),
+        SupervisorConfig {
+            max_sessions: config.limits.sessions,
+            log_budget: LogBudget {
+                total: mebibytes(config.logs.session_mib),
+                ..LogBudget::default()
+            },
+            ..SupervisorConfig::default()
+        },
+    );
+    let public_url = config.public_url.clone();
+    let routes = Arc::new(Routes::new(
+        store.clone(),
+        code.clone(),
+        public_url,
+        config.limits.init_timeout(),
+    ));
+    let waker = Waker::new(routes.clone());
+    let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
+    let deployer = Deployer::new(source, code, driver.clone(), routes.clone(), spool.clone());
+    let metrics = Arc::new(Metrics::new());
+    let gateway = Arc::new(Gateway {
+        s3: s3.service(credentials.clone()),
+        credentials,
+        aliases: HostAliases::new(config.host_aliases.clone()),
+        control: ControlPlane::new(store.clone(), waker.clone()),
+        data: DataPlane {
+            supervisor: supervisor.clone(),
+            routes,
+            request_timeout: config.limits.request_timeout(),
+            stream_timeout: config.limits.stream_timeout(),
+            metrics: metrics.clone(),
+        },
+        operator: OperatorApi {
+            supervisor: supervisor.clone(),
+            logs,
+        },
+        metrics,
+        spool,
+    });
+
+    let address = config.listen;
+    let listening = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let address_file = data_dir.join("address");
+    std::fs::write(&address_file, address.to_string()).map_err(folder)?;
+    tracing::info!(%address, data_dir = %data_dir.display(), driver = driver.name(), "listening");
+
+    let reconciler = Reconciler {
+        store: store.clone(),
+        deployer,
+        supervisor: supervisor.clone(),
+        waker,
+    };
+    let background = CancellationToken::new();
+    let reconciling = tokio::spawn(reconciler.run(background.clone()));
+    let housekeeping = tokio::spawn(keep_house(store.clone(), background.clone()));
+    let accepting = stop.clone();
+    let connections = tokio::spawn(listen::serve(
+        listener,
+        config.limits.connections,
+        accepting,
+        move |peer, request| gateway.clone().handle(peer, request),
+    ));
+
+    stop.cancelled().await;
+    tracing::info!("stopping: no new requests; those in flight may finish");
+    supervisor.drain(config.limits.drain()).await;
+    // What is still open by then has lost its session.
+    let _ = tokio::time::timeout(LAST_WORDS, connections).await;
+    background.cancel();
+    let _ = tokio::join!(reconciling, housekeeping);
+    store.close().await;
+    if let Err(error) = std::fs::remove_file(&address_file) {
+        tracing::warn!(%error, "the address file could not be removed");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn prepare_folder(folder: &Path) -> io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    folder.canonicalize()
+}
+
+/// An empty folder; what an earlier server left in it is of no use to anybody.
+fn fresh_folder(folder: &Path) -> io::Result<PathBuf> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => std::fs::create_dir(folder)?,
+    }
+    Ok(folder.to_owned())
+}
+
+/// Held as long as the server runs; the kernel lets go of it even if the server dies.
+fn lock(data_dir: &Path) -> Result<File, ServeError> {
+    let folder = |source| ServeError::Folder {
+        folder: data_dir.to_owned(),
+        source,
+    };
+    let file = File::create(data_dir.join("lock")).map_err(folder)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(ServeError::InUse(data_dir.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(folder(error)),
+    }
+}
+
+fn credentials(config: &Config, data_dir: &Path) -> Result<CredentialTable, ServeError> {
+    let key = coracle_auth::load_or_create(&data_dir.join("credentials"))?;
+    let mut table = CredentialTable::default();
+    table.insert(Credential {
+        key,
+        account: config.account.clone(),
+        principal: "administrator".to_owned(),
+    });
+    Ok(table)
+}
+
+/// Ends what an earlier server left running: first the sandboxes, then their claims.
+async fn sweep(driver: &dyn Driver, store: &Store) -> Result<(), ServeError> {
+    let sandboxes = driver.sweep().await.map_err(ServeError::Sweep)?;
+    let sessions = store
+        .end_older_incarnations("server restarted", UnixMicros::now())
+        .await?;
+    if sandboxes > 0 || sessions > 0 {
+        tracing::info!(sandboxes, sessions, "removed what an earlier server left");
+    }
+    Ok(())
+}
+
+async fn keep_house(store: Store, stop: CancellationToken) {
+    let tidy = async {
+        loop {
+            let now = UnixMicros::now();
+            let purged = async {
+                store.purge_idempotency(now).await?;
+                store.purge_ended_sessions(now.before(ENDED_SESSIONS_KEPT)).await
+            };
+            if let Err(error) = purged.await {
+                tracing::warn!(
+                    error = crate::error_chain(&error),
+                    "old records could not be removed"
+                );
+            }
+            tokio::time::sleep(HOUSEKEEPING).await;
+        }
+    };
+    stop.run_until_cancelled(tidy).await;
+}
+
+fn mebibytes(count: u32) -> u64 {
+    u64::from(count) * 1024 * 1024
+}

@@ -1,0 +1,5 @@
+//! Migrations are compiled in, so a new one must cause a new build.
+
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}

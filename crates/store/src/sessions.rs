@@ -1,0 +1,363 @@
+//! The directory of sessions: who may run which.
+//!
+//! ```text
+//! claim → claimed → mark_ready → ready → end → (a row of history)
+//! ```
+//!
+//! Claim first, start second: a row exists while somebody may own the session, so the unique key makes one
+//! owner of any number of claimants. Each claim gets a generation, always rising, and every later change names
+//! it; one that names an old generation changes nothing. A claim of a server that has been superseded by a
+//! newer start is refused.
+
+use coracle_types::{
+    EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionId, SessionKey, VersionNumber,
+};
+
+use crate::database::{Connection, Row, raise};
+use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
+
+/// A session to be claimed.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Which session.
+    pub key: SessionKey,
+    /// The version it will run until it ends.
+    pub version: VersionNumber,
+    /// The sandbox it will run in.
+    pub sandbox: SandboxId,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The session is the caller's, under this generation.
+    Granted(Generation),
+    /// The session is somebody's already.
+    AlreadyOwned(Session),
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// Somebody is starting it, or died while doing so.
+    Claimed,
+    /// It has answered.
+    Ready,
+}
+
+/// A session somebody owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Which session.
+    pub key: SessionKey,
+    /// The version it runs.
+    pub version: VersionNumber,
+    /// The sandbox it runs in.
+    pub sandbox: SandboxId,
+    /// The start of the server that owns it.
+    pub incarnation: Incarnation,
+    /// The ownership.
+    pub generation: Generation,
+    /// How far it is.
+    pub state: SessionState,
+    /// When it was claimed.
+    pub started_at: UnixMicros,
+}
+
+/// A session that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Which session.
+    pub key: SessionKey,
+    /// The version it ran.
+    pub version: VersionNumber,
+    /// The ownership that ended.
+    pub generation: Generation,
+    /// When it was claimed.
+    pub started_at: UnixMicros,
+    /// When it ended.
+    pub ended_at: UnixMicros,
+    /// Why.
+    pub reason: String,
+}
+
+impl Store {
+    /// Claims a session for this server.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the runtime, the endpoint or the version is gone or going;
+    /// [`StoreError::Superseded`] when this server is no longer the newest; or when the database fails.
+    pub async fn claim(&self, new: &NewSession, now: UnixMicros) -> Result<Claim, StoreError> {
+        let mut transaction = self.write().await?;
+        let newest: i64 = sqlx::query_scalar("SELECT value FROM counter WHERE name = 'incarnation'")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if newest != self.incarnation().0 {
+            return Err(StoreError::Superseded);
+        }
+        if let Some(owned) = find(&mut transaction, &new.key).await? {
+            return Ok(Claim::AlreadyOwned(owned));
+        }
+        require_startable(&mut transaction, new).await?;
+        let generation = raise(&mut transaction, "generation").await?;
+        sqlx::query(
+            "INSERT INTO session
+                 (runtime_id, endpoint, session_id, version, sandbox, incarnation, generation, state, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'CLAIMED', $8)",
+        )
+        .bind(new.key.runtime.as_str())
+        .bind(new.key.endpoint.as_str())
+        .bind(new.key.session.as_str())
+        .bind(i64::from(new.version.get()))
+        .bind(new.sandbox.to_string())
+        .bind(newest)
+        .bind(generation)
+        .bind(now.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Claim::Granted(Generation(generation)))
+    }
+
+    /// Records that a session has answered. False when the generation is no longer the session's.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn mark_ready(&self, key: &SessionKey, generation: Generation) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let changed = sqlx::query(
+            "UPDATE session SET state = 'READY'
+             WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3 AND generation = $4",
+        )
+        .bind(key.runtime.as_str())
+        .bind(key.endpoint.as_str())
+        .bind(key.session.as_str())
+        .bind(generation.0)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        transaction.commit().await?;
+        Ok(changed == 1)
+    }
+
+    /// Ends a session, so that its id may be claimed again. False when the generation is no longer the
+    /// session's, and then nothing changes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end(
+        &self,
+        key: &SessionKey,
+        generation: Generation,
+        reason: &str,
+        now: UnixMicros,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.write().await?;
+        let owned = find(&mut transaction, key).await?;
+        if owned.is_none_or(|session| session.generation != generation) {
+            return Ok(false);
+        }
+        retire(&mut transaction, generation.0, reason, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The session with this key, if somebody owns it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session(&self, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+        find(&mut *self.read().await?, key).await
+    }
+
+    /// The sessions that earlier starts of the server owned, by generation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn sessions_of_other_incarnations(
+        &self,
+        page: &Page<Generation>,
+    ) -> Result<Listed<Session, Generation>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM session WHERE incarnation <> $1 AND generation > $2 ORDER BY generation LIMIT $3",
+        )
+        .bind(self.incarnation().0)
+        .bind(page.after.map_or(0, |generation| generation.0))
+        .bind(page.fetch())
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        let items = rows.iter().map(Session::from_row).collect::<Result<_, _>>()?;
+        Ok(page.cut(items, |item: &Session| item.generation))
+    }
+
+    /// Ends every session of earlier starts of the server. Returns how many. Right only once their sandboxes
+    /// are known to be gone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_older_incarnations(&self, reason: &str, now: UnixMicros) -> Result<usize, StoreError> {
+        let mut transaction = self.write().await?;
+        let generations: Vec<i64> =
+            sqlx::query_scalar("SELECT generation FROM session WHERE incarnation < $1")
+                .bind(self.incarnation().0)
+                .fetch_all(&mut *transaction)
+                .await?;
+        for generation in &generations {
+            retire(&mut transaction, *generation, reason, now).await?;
+        }
+        transaction.commit().await?;
+        Ok(generations.len())
+    }
+
+    /// The ended sessions of a runtime, last claimed first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn ended_sessions(
+        &self,
+        runtime: &RuntimeId,
+        page: &Page<Generation>,
+    ) -> Result<Listed<EndedSession, Generation>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM session_end WHERE runtime_id = $1 AND generation < $2
+             ORDER BY generation DESC LIMIT $3",
+        )
+        .bind(runtime.as_str())
+        .bind(page.after.map_or(i64::MAX, |generation| generation.0))
+        .bind(page.fetch())
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        let items = rows
+            .iter()
+            .map(EndedSession::from_row)
+            .collect::<Result<_, _>>()?;
+        Ok(page.cut(items, |item: &EndedSession| item.generation))
+    }
+
+    /// Forgets sessions that ended before this moment. Returns how many.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn purge_ended_sessions(&self, before: UnixMicros) -> Result<u64, StoreError> {
+        let mut transaction = self.write().await?;
+        let purged = sqlx::query("DELETE FROM session_end WHERE ended_at < $1")
+            .bind(before.0)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        transaction.commit().await?;
+        Ok(purged)
+    }
+}
+
+/// A session may start only while its runtime stands and has the endpoint and the version.
+async fn require_startable(connection: &mut Connection, new: &NewSession) -> Result<(), StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM runtime r
+         JOIN endpoint e ON e.runtime_id = r.runtime_id AND e.name = $2 AND e.status <> 'DELETING'
+         JOIN version v ON v.runtime_id = r.runtime_id AND v.version = $3
+         WHERE r.runtime_id = $1 AND r.deletion IS NULL",
+    )
+    .bind(new.key.runtime.as_str())
+    .bind(new.key.endpoint.as_str())
+    .bind(i64::from(new.version.get()))
+    .fetch_optional(connection)
+    .await?;
+    found
+        .map(drop)
+        .ok_or(StoreError::NotFound("the runtime, endpoint or version"))
+}
+
+async fn find(connection: &mut Connection, key: &SessionKey) -> Result<Option<Session>, StoreError> {
+    sqlx::query("SELECT * FROM session WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3")
+        .bind(key.runtime.as_str())
+        .bind(key.endpoint.as_str())
+        .bind(key.session.as_str())
+        .fetch_optional(connection)
+        .await?
+        .as_ref()
+        .map(Session::from_row)
+        .transpose()
+}
+
+/// Ends every session of a runtime.
+pub(crate) async fn end_sessions_of(
+    connection: &mut Connection,
+    runtime: &RuntimeId,
+    reason: &str,
+    now: UnixMicros,
+) -> Result<(), StoreError> {
+    let generations: Vec<i64> = sqlx::query_scalar("SELECT generation FROM session WHERE runtime_id = $1")
+        .bind(runtime.as_str())
+        .fetch_all(&mut *connection)
+        .await?;
+    for generation in generations {
+        retire(connection, generation, reason, now).await?;
+    }
+    Ok(())
+}
+
+/// Turns the session of this generation into history.
+async fn retire(
+    connection: &mut Connection,
+    generation: i64,
+    reason: &str,
+    now: UnixMicros,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO session_end
+             (generation, runtime_id, endpoint, session_id, version, started_at, ended_at, reason)
+         SELECT generation, runtime_id, endpoint, session_id, version, started_at, $2, $3 FROM session
+         WHERE generation = $1",
+    )
+    .bind(generation)
+    .bind(now.0)
+    .bind(reason)
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query("DELETE FROM session WHERE generation = $1")
+        .bind(generation)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn key_from_row(found: &Row) -> Result<SessionKey, StoreError> {
+    Ok(SessionKey {
+        runtime: row::parsed::<RuntimeId>(found, "runtime_id")?,
+        endpoint: row::parsed::<EndpointName>(found, "endpoint")?,
+        session: row::parsed::<SessionId>(found, "session_id")?,
+    })
+}
+
+impl Session {
+    fn from_row(found: &Row) -> Result<Self, StoreError> {
+        let state = match row::text(found, "state")?.as_str() {
+            "CLAIMED" => SessionState::Claimed,
+            "READY" => SessionState::Ready,
+            _ => return Err(StoreError::Corrupt { column: "state" }),
+        };
+        Ok(Self {
+            key: key_from_row(found)?,
+            version: row::version(found, "version")?,
+            sandbox: row::parsed(found, "sandbox")?,
+            incarnation: Incarnation(row::number(found, "incarnation")?),
+            generation: Generation(row::number(found, "generation")?),
+            state,
+            started_at: row::time(found, "started_at")?,
+        })
+    }
+}
+
+impl EndedSession {
+    fn from_row(found: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            key: key_from_row(found)?,
+            version: row::version(found, "version")?,
+            generation: Generation(row::number(found, "generation")?),
+            started_at: row::time(found, "started_at")?,
+            ended_at: row::time(found, "ended_at")?,
+            reason: row::text(found, "reason")?,
+        })
+    }
+}

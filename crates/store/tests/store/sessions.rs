@@ -1,0 +1,190 @@
+use std::collections::BTreeSet;
+
+use coracle_store::{Claim, NewSession, Page, SessionState, Store, StoreError};
+use coracle_types::{Generation, RuntimeId, SandboxId, SessionKey};
+use futures::future::join_all;
+
+use crate::fixture::{Fixture, at, endpoint, owner, version};
+
+fn session_of(runtime: &RuntimeId, number: u32) -> NewSession {
+    let session = format!("{number:040}").parse().unwrap();
+    NewSession {
+        key: SessionKey {
+            runtime: runtime.clone(),
+            endpoint: endpoint("DEFAULT"),
+            session,
+        },
+        version: version(1),
+        sandbox: SandboxId::new(),
+    }
+}
+
+async fn granted(store: &Store, new: &NewSession) -> Generation {
+    match store.claim(new, at(10)).await.unwrap() {
+        Claim::Granted(generation) => generation,
+        Claim::AlreadyOwned(session) => panic!("owned by {session:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_claims_one_is_granted_and_the_others_learn_of_it() {
+    let fixture = Fixture::new().await;
+    let id = fixture.ready("hello").await;
+    let claims = (0..50).map(|_| {
+        let (store, new) = (fixture.store.clone(), session_of(&id, 1));
+        tokio::spawn(async move { (new.sandbox, store.claim(&new, at(3)).await.unwrap()) })
+    });
+    let claims: Vec<_> = join_all(claims).await.into_iter().map(Result::unwrap).collect();
+    let granted: Vec<_> = claims
+        .iter()
+        .filter(|(_, claim)| matches!(claim, Claim::Granted(_)))
+        .collect();
+    assert_eq!(granted.len(), 1);
+    for (_, claim) in &claims {
+        if let Claim::AlreadyOwned(owned) = claim {
+            assert_eq!(
+                (owned.sandbox, owned.state),
+                (granted[0].0, SessionState::Claimed)
+            );
+            assert_eq!(granted[0].1, Claim::Granted(owned.generation));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_old_generation_changes_nothing() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let new = session_of(&fixture.ready("hello").await, 1);
+    let first = granted(store, &new).await;
+    assert!(store.mark_ready(&new.key, first).await.unwrap());
+    assert!(store.end(&new.key, first, "idle", at(20)).await.unwrap());
+    assert_eq!(store.session(&new.key).await.unwrap(), None);
+
+    let second = granted(store, &new).await;
+    assert!(second > first);
+    assert!(!store.mark_ready(&new.key, first).await.unwrap());
+    assert!(!store.end(&new.key, first, "late", at(30)).await.unwrap());
+    let session = store.session(&new.key).await.unwrap().unwrap();
+    assert_eq!(
+        (session.generation, session.state),
+        (second, SessionState::Claimed)
+    );
+    assert_eq!(
+        (session.incarnation, session.started_at),
+        (store.incarnation(), at(10))
+    );
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_a_runtime_that_stands() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let id = fixture.ready("hello").await;
+    let missing_version = NewSession {
+        version: version(2),
+        ..session_of(&id, 1)
+    };
+    let mut missing_endpoint = session_of(&id, 1);
+    missing_endpoint.key.endpoint = endpoint("other");
+    for new in [missing_version, missing_endpoint] {
+        assert!(matches!(
+            store.claim(&new, at(3)).await,
+            Err(StoreError::NotFound(_))
+        ));
+    }
+    let running = session_of(&id, 1);
+    granted(store, &running).await;
+    store.begin_delete_runtime(&owner(), &id, at(4)).await.unwrap();
+    assert!(matches!(
+        store.claim(&session_of(&id, 2), at(5)).await,
+        Err(StoreError::NotFound(_))
+    ));
+    store
+        .finish_delete_runtime(&owner(), &id, Ok(()), at(6))
+        .await
+        .unwrap();
+    assert_eq!(store.session(&running.key).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_restarted_server_finds_and_ends_the_sessions_of_the_one_before() {
+    let fixture = Fixture::new().await;
+    let id = fixture.ready("hello").await;
+    let mut generations = BTreeSet::new();
+    for number in 0..5 {
+        generations.insert(granted(&fixture.store, &session_of(&id, number)).await);
+    }
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    let newest = granted(store, &session_of(&id, 9)).await;
+    assert!(generations.iter().all(|old| *old < newest));
+
+    let mut page = Page {
+        limit: 2,
+        after: None,
+    };
+    let mut found = BTreeSet::new();
+    loop {
+        let listed = store.sessions_of_other_incarnations(&page).await.unwrap();
+        found.extend(listed.items.iter().map(|session| session.generation));
+        let Some(next) = listed.next else { break };
+        page.after = Some(next);
+    }
+    assert_eq!(found, generations);
+    assert_eq!(
+        store
+            .end_older_incarnations("the server restarted", at(30))
+            .await
+            .unwrap(),
+        5
+    );
+    assert_eq!(
+        store
+            .end_older_incarnations("the server restarted", at(30))
+            .await
+            .unwrap(),
+        0
+    );
+    assert!(store.session(&session_of(&id, 9).key).await.unwrap().is_some());
+    granted(store, &session_of(&id, 0)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_superseded_claims_nothing() {
+    let fixture = Fixture::new().await;
+    let id = fixture.ready("hello").await;
+    let newer = Store::open(&fixture.path()).await.unwrap();
+    assert!(newer.incarnation() > fixture.store.incarnation());
+    let refused = fixture.store.claim(&session_of(&id, 1), at(3)).await;
+    assert!(matches!(refused, Err(StoreError::Superseded)), "{refused:?}");
+    granted(&newer, &session_of(&id, 1)).await;
+}
+
+#[tokio::test]
+async fn history_remains_until_it_is_purged() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let id = fixture.ready("hello").await;
+    for (number, ended) in [(1, 100), (2, 200)] {
+        let new = session_of(&id, number);
+        let generation = granted(store, &new).await;
+        assert!(store.end(&new.key, generation, "idle", at(ended)).await.unwrap());
+    }
+    let page = Page {
+        limit: 10,
+        after: None,
+    };
+    let ended = store.ended_sessions(&id, &page).await.unwrap().items;
+    let times: Vec<_> = ended
+        .iter()
+        .map(|session| (session.started_at, session.ended_at))
+        .collect();
+    assert_eq!(times, [(at(10), at(200)), (at(10), at(100))]);
+    assert_eq!(
+        (ended[0].reason.as_str(), &ended[0].key),
+        ("idle", &session_of(&id, 2).key)
+    );
+    assert_eq!(store.purge_ended_sessions(at(200)).await.unwrap(), 1);
+    assert_eq!(store.ended_sessions(&id, &page).await.unwrap().items.len(), 1);
+}

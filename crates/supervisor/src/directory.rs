@@ -1,0 +1,55 @@
+//! Who owns which session, across servers and restarts.
+//!
+//! A session is claimed before anything of it starts and given back after everything of it is gone, so a crash
+//! in between leaves at most a claim without a sandbox, never a sandbox without a claim. Every claim gets a
+//! [`Generation`] that only rises; whatever an earlier owner still says about the session names an older one
+//! and is ignored.
+
+use async_trait::async_trait;
+use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+
+use crate::EndReason;
+
+/// Why the directory did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Another server that may be alive owns the session, or has claimed it since.
+    #[error("another server owns the session")]
+    OwnedByAnother,
+    /// The directory could not be asked. What was asked may have happened.
+    #[error("the session directory failed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The durable record of sessions.
+#[async_trait]
+pub trait Directory: Send + Sync + 'static {
+    /// Makes this server the owner of a session. A claim that this same start of the server holds already is
+    /// replaced: its sandbox is gone, or the supervisor would not ask.
+    ///
+    /// # Errors
+    /// When the session belongs to another server, or the directory fails.
+    async fn claim(
+        &self,
+        session: &SessionKey,
+        version: VersionNumber,
+        sandbox: SandboxId,
+    ) -> Result<Generation, DirectoryError>;
+
+    /// Records that the session serves requests.
+    ///
+    /// # Errors
+    /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one: the session must end.
+    async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError>;
+
+    /// Gives the session back and records why it ended. Does nothing when the generation is an older one.
+    ///
+    /// # Errors
+    /// When the directory fails.
+    async fn end(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        reason: &EndReason,
+    ) -> Result<(), DirectoryError>;
+}

@@ -1,0 +1,265 @@
+//! The guest program of a simulated sandbox: the protocol's other end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use coracle_guest_proto::frame;
+use coracle_guest_proto::log::{self, LogRecord, Output};
+use coracle_guest_proto::message::{
+    AgentExit, Dialed, Event, Request, Response, StartAgent, StartTiming, ToGuest, ToHost, Usage,
+};
+use coracle_guest_proto::{ChannelStream, GuestEnd, StreamHeader};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::agent::Agent;
+use super::cable::Cable;
+use super::{slowness, start_wish};
+
+/// Pieces of output waiting for the host.
+const LOG_QUEUE: usize = 64;
+/// The agent's pretended process id.
+const AGENT_PID: u32 = 2;
+
+/// What the agent's process is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Process {
+    /// Not started, or not listening yet.
+    NotListening,
+    /// Accepting connections.
+    Listening,
+    /// Over.
+    Exited(AgentExit),
+}
+
+/// The simulated machine, as its agent sees it.
+pub(super) struct World {
+    process: watch::Sender<Process>,
+    output: Mutex<Option<mpsc::Sender<LogRecord>>>,
+    power: CancellationToken,
+}
+
+impl World {
+    /// Writes a line to the agent's standard output; waits while the host reads slowly.
+    pub(super) async fn print(&self, text: &str) {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(output) = output else { return };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        for piece in format!("{text}\n").into_bytes().chunks(log::MAX_PIECE) {
+            let bytes = bytes::Bytes::copy_from_slice(piece);
+            // Without a reader the output goes nowhere.
+            output
+                .send(LogRecord {
+                    output: Output::Stdout,
+                    unix_millis,
+                    bytes,
+                })
+                .await
+                .ok();
+        }
+    }
+
+    /// The agent's process accepts connections from now on, unless it has ended.
+    fn listen(&self) {
+        self.process.send_if_modified(|process| {
+            let starting = *process == Process::NotListening;
+            if starting {
+                *process = Process::Listening;
+            }
+            starting
+        });
+    }
+
+    /// Ends the agent's process. Its output ends with it.
+    pub(super) fn exit(&self, code: Option<i32>, signal: Option<i32>) {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.process.send_if_modified(|process| {
+            let running = !matches!(process, Process::Exited(_));
+            if running {
+                *process = Process::Exited(AgentExit {
+                    code,
+                    signal,
+                    out_of_memory: false,
+                });
+            }
+            running
+        });
+    }
+
+    /// Ends the sandbox.
+    pub(super) fn power_off(&self) {
+        self.power.cancel();
+    }
+
+    /// Waits until the sandbox has ended.
+    pub(super) fn powered_off(&self) -> WaitForCancellationFutureOwned {
+        self.power.clone().cancelled_owned()
+    }
+
+    /// Waits until the agent's process is over.
+    pub(super) async fn exited(&self) -> AgentExit {
+        let mut process = self.process.subscribe();
+        loop {
+            if let Process::Exited(exit) = &*process.borrow_and_update() {
+                return exit.clone();
+            }
+            if process.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+/// Runs until the channel closes.
+pub(super) async fn run(cable: Cable, port: u16, power: CancellationToken) {
+    let Ok(mut end) = GuestEnd::accept(cable).await else {
+        return;
+    };
+    let (output, records) = mpsc::channel(LOG_QUEUE);
+    let world = Arc::new(World {
+        process: watch::Sender::new(Process::NotListening),
+        output: Mutex::new(Some(output)),
+        power,
+    });
+    let agent = Arc::new(Agent::new(Arc::clone(&world)));
+    let mut records = Some(records);
+    let mut streams = JoinSet::new();
+    loop {
+        let mut stream = tokio::select! {
+            Some(stream) = end.next() => stream,
+            Some(_) = streams.join_next() => continue,
+            else => return,
+        };
+        let (world, agent) = (Arc::clone(&world), Arc::clone(&agent));
+        let Ok(header) = frame::read(&mut stream).await else {
+            continue;
+        };
+        match header {
+            StreamHeader::Control => streams.spawn(serve_control(stream, world, agent)),
+            StreamHeader::Logs => match records.take() {
+                Some(records) => streams.spawn(serve_logs(stream, records)),
+                None => continue,
+            },
+            StreamHeader::Agent { port: wanted } => {
+                streams.spawn(serve_agent(stream, wanted == port, world, agent))
+            }
+        };
+    }
+}
+
+async fn serve_control(stream: ChannelStream, world: Arc<World>, agent: Arc<Agent>) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let mut reported = false;
+    let (requests, mut received) = mpsc::channel(1);
+    let reading = async move {
+        while let Ok(request) = frame::read::<ToGuest>(&mut read).await {
+            if requests.send(request).await.is_err() {
+                return;
+            }
+        }
+    };
+    let answering = async move {
+        loop {
+            let message = tokio::select! {
+                Some(ToGuest { id, request }) = received.recv() => {
+                    let result = obey(request, &world, &agent).await;
+                    ToHost::Response { id, result }
+                }
+                exit = world.exited(), if !reported => {
+                    reported = true;
+                    ToHost::Event { event: Event::AgentExited(exit) }
+                }
+                else => return,
+            };
+            if frame::write(&mut write, &message).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::join!(reading, answering);
+}
+
+async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Result<Response, String> {
+    match request {
+        Request::Start(start) => {
+            start_agent(*start, world, agent).await?;
+            Ok(Response::Started {
+                pid: AGENT_PID,
+                timing: StartTiming::default(),
+            })
+        }
+        Request::Signal { signal } => {
+            world.exit(None, Some(signal));
+            Ok(Response::Done)
+        }
+        Request::Shutdown { .. } => {
+            world.exit(None, Some(15));
+            let world = Arc::clone(world);
+            // The answer and the exit must get through before the power goes.
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                world.power_off();
+            });
+            Ok(Response::Done)
+        }
+        Request::Usage => Ok(Response::Usage(Usage::default())),
+    }
+}
+
+async fn start_agent(start: StartAgent, world: &Arc<World>, agent: &Arc<Agent>) -> Result<(), String> {
+    let wish = start_wish(&start.environment);
+    if wish == "refuse" {
+        return Err("the simulation was asked to refuse".to_owned());
+    }
+    if let Some(line) = start.environment.get("SIMULATED_PRINT") {
+        world.print(line).await;
+    }
+    if let Some(code) = wish.strip_prefix("exit:") {
+        world.exit(code.parse().ok(), None);
+        return Ok(());
+    }
+    match wish {
+        "never-healthy" => agent.answer_pings_with(503, "Unhealthy"),
+        "silent" => agent.ignore_pings(),
+        _ => {}
+    }
+    let slowness = slowness(wish).unwrap_or_default();
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(slowness) => world.listen(),
+            () = world.power.cancelled() => {}
+        }
+    });
+    Ok(())
+}
+
+async fn serve_logs(mut stream: ChannelStream, mut records: mpsc::Receiver<LogRecord>) {
+    while let Some(record) = records.recv().await {
+        if log::write(&mut stream, &record).await.is_err() {
+            return;
+        }
+    }
+    // The host sees the end of the output; if it is gone there is nobody to tell.
+    stream.shutdown().await.ok();
+}
+
+async fn serve_agent(mut stream: ChannelStream, right_port: bool, world: Arc<World>, agent: Arc<Agent>) {
+    if !right_port || *world.process.borrow() != Process::Listening {
+        let refused = Dialed::Refused {
+            reason: "connection refused".to_owned(),
+        };
+        // A host that has gone needs no answer.
+        frame::write(&mut stream, &refused).await.ok();
+        return;
+    }
+    if frame::write(&mut stream, &Dialed::Connected).await.is_ok() {
+        tokio::select! {
+            () = agent.serve(stream) => {}
+            _ = world.exited() => {}
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The host's view of one guest: its channel, requests to it, and what it reports.
+//!
+//! One task reads the control stream and ends with it. The guest is hostile: it can refuse, stall or lie about
+//! its own agent, so every wait has an end and every text from it is cut.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coracle_guest_proto::frame::{self, FrameError};
+use coracle_guest_proto::message::{AgentExit, Dialed, Event, Request, Response, ToGuest, ToHost};
+use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeader};
+use tokio::io::WriteHalf;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// How long a connection to the agent may take.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections being made at once; the guest's queue of new streams is longer.
+const MAX_DIALS: usize = 32;
+/// How much of a text from the guest is kept, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// Why the guest did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// It said no.
+    #[error("the guest refused: {0}")]
+    Refused(String),
+    /// It did not answer.
+    #[error("the guest did not answer within {0:?}")]
+    Silent(Duration),
+    /// It answered something else.
+    #[error("the guest gave an answer that belongs to another request")]
+    WrongAnswer,
+    /// The control stream is closed.
+    #[error("the guest is gone")]
+    Gone,
+    /// The request could not be sent.
+    #[error("the request to the guest failed")]
+    Send(#[source] FrameError),
+}
+
+/// Why there is no connection to the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens on the agent's port, or the agent is not running.
+    #[error("the agent does not accept connections: {0}")]
+    Refused(String),
+    /// The guest did not answer in time.
+    #[error("no connection to the agent within {DIAL_TIMEOUT:?}")]
+    Timeout,
+    /// The channel failed: the sandbox is ending or broken.
+    #[error("the channel to the sandbox failed")]
+    Channel(#[source] MuxError),
+}
+
+/// A connected guest.
+pub(crate) struct Guest {
+    end: HostEnd,
+    control: tokio::sync::Mutex<Control>,
+    pending: Arc<Pending>,
+    exit: watch::Receiver<Option<AgentExit>>,
+    dials: Semaphore,
+}
+
+struct Control {
+    next_id: u64,
+    write: WriteHalf<ChannelStream>,
+}
+
+/// Requests without an answer yet; `None` once there will be no more answers.
+type Pending = Mutex<Option<HashMap<u64, oneshot::Sender<Result<Response, String>>>>>;
+
+impl Guest {
+    /// Shakes hands and opens the control stream.
+    pub(crate) async fn connect(channel: impl Channel) -> Result<Self, MuxError> {
+        let end = HostEnd::connect(channel, rand::random()).await?;
+        let (mut read, write) = tokio::io::split(end.open(&StreamHeader::Control).await?);
+        let pending: Arc<Pending> = Arc::new(Mutex::new(Some(HashMap::new())));
+        let (exited, exit) = watch::channel(None);
+        let answers = Arc::clone(&pending);
+        tokio::spawn(async move {
+            while let Ok(message) = frame::read::<ToHost>(&mut read).await {
+                match message {
+                    ToHost::Response { id, result } => {
+                        let waiting = lock(&answers).as_mut().and_then(|pending| pending.remove(&id));
+                        if let Some(waiting) = waiting {
+                            // Whoever asked may have stopped waiting.
+                            waiting.send(result).ok();
+                        }
+                    }
+                    ToHost::Event {
+                        event: Event::AgentExited(exit),
+                    } => {
+                        // The exit is repeated on each new stream; the first report stands.
+                        exited.send_if_modified(|known| {
+                            let news = known.is_none();
+                            known.get_or_insert(exit);
+                            news
+                        });
+                    }
+                }
+            }
+            *lock(&answers) = None;
+        });
+        let control = tokio::sync::Mutex::new(Control { next_id: 1, write });
+        Ok(Self {
+            end,
+            control,
+            pending,
+            exit,
+            dials: Semaphore::new(MAX_DIALS),
+        })
+    }
+
+    /// Opens the stream of the agent's output.
+    pub(crate) async fn logs(&self) -> Result<ChannelStream, MuxError> {
+        self.end.open(&StreamHeader::Logs).await
+    }
+
+    /// Asks the guest and waits for the answer.
+    pub(crate) async fn request(&self, request: Request, timeout: Duration) -> Result<Response, GuestError> {
+        tokio::time::timeout(timeout, self.ask(request))
+            .await
+            .map_err(|_| GuestError::Silent(timeout))?
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, GuestError> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut control = self.control.lock().await;
+            let id = control.next_id;
+            control.next_id += 1;
+            lock(&self.pending)
+                .as_mut()
+                .ok_or(GuestError::Gone)?
+                .insert(id, answer);
+            frame::write(&mut control.write, &ToGuest { id, request })
+                .await
+                .map_err(GuestError::Send)?;
+        }
+        answered
+            .await
+            .map_err(|_| GuestError::Gone)?
+            .map_err(|reason| GuestError::Refused(cut(reason)))
+    }
+
+    /// Connects to a port of the agent.
+    pub(crate) async fn dial(&self, port: u16) -> Result<ChannelStream, ConnectError> {
+        tokio::time::timeout(DIAL_TIMEOUT, async {
+            let _permit = self.dials.acquire().await;
+            let mut stream = self
+                .end
+                .open(&StreamHeader::Agent { port })
+                .await
+                .map_err(ConnectError::Channel)?;
+            match frame::read(&mut stream).await {
+                Ok(Dialed::Connected) => Ok(stream),
+                Ok(Dialed::Refused { reason }) => Err(ConnectError::Refused(cut(reason))),
+                Err(error) => Err(ConnectError::Channel(error.into())),
+            }
+        })
+        .await
+        .map_err(|_| ConnectError::Timeout)?
+    }
+
+    /// Waits until the agent has exited; for ever if the guest goes away without saying so.
+    pub(crate) async fn exited(&self) -> AgentExit {
+        let mut exit = self.exit.clone();
+        let known = exit
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|exit| exit.clone());
+        match known {
+            Some(exit) => exit,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Resolves when the channel is closed.
+    pub(crate) async fn closed(&self) {
+        self.end.closed().await;
+    }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,386 @@
+//! When a session is probed, handed out and ended: the decisions of its task, without clock or I/O.
+//!
+//! The task tells what happened and when, and asks [`Life::next`] what to do. The states and rules are
+//! drawn in [the parent module](super).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Pause after the first failed probe of a starting agent.
+const FIRST_START_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between probes of a starting agent.
+const LONGEST_START_PAUSE: Duration = Duration::from_millis(250);
+/// Pause between probes of a ready agent.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long an agent that has no request may take to answer a probe.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Consecutive failed probes that end a ready session.
+pub(crate) const FAILURES_UNTIL_DEAD: u32 = 3;
+/// Stands for "no timer".
+const NO_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The times a session keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Unused for this long, it ends.
+    pub(crate) idle_timeout: Duration,
+    /// Ends this long after its creation, used or not.
+    pub(crate) max_lifetime: Duration,
+    /// Its agent must be healthy this long after the agent's start.
+    pub(crate) init_timeout: Duration,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// The agent works.
+    Healthy {
+        /// It said `HealthyBusy`.
+        busy: bool,
+        /// Its `time_of_last_update`, in Unix seconds.
+        time_of_last_update: Option<i64>,
+    },
+    /// It does not, in words.
+    Failed(String),
+}
+
+/// Why a session ends although its sandbox could go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Somebody asked.
+    Asked,
+    /// The server is going down.
+    Drained,
+    /// Unused for the idle timeout.
+    Idle,
+    /// Its maximum lifetime is over.
+    LifetimeOver,
+    /// Not healthy in time after the start; what the last probe said.
+    NeverHealthy(Option<String>),
+    /// Too many failed probes in a row; what the last one said.
+    Unhealthy(String),
+}
+
+/// What the task does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing until this moment or until something happens.
+    WaitUntil(Instant),
+    /// Begin a probe.
+    Probe,
+    /// Give up the probe that is under way and report it as failed.
+    AbandonProbe,
+    /// End the session. Said once; the session is stopping from then on.
+    End(Verdict),
+}
+
+/// What becomes of a request that wants the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is served.
+    Now,
+    /// It waits until the session is ready.
+    Wait,
+    /// The session is ending.
+    Refuse,
+}
+
+/// What probes have said about an agent that has been healthy.
+#[derive(Debug)]
+struct Health {
+    busy: bool,
+    reported_update: Option<i64>,
+    last_update: Instant,
+    failures: u32,
+    last_failure: String,
+    next_probe: Instant,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The sandbox boots; there is no agent to probe.
+    Booting,
+    /// The agent runs but has not been healthy yet.
+    Warming {
+        agent_started: Instant,
+        pause: Duration,
+        next_probe: Instant,
+        last_failure: Option<String>,
+    },
+    /// The agent has been healthy.
+    Ready(Health),
+    /// On its way out.
+    Stopping,
+}
+
+/// The life of one session.
+#[derive(Debug)]
+pub(crate) struct Life {
+    rules: Rules,
+    created: Instant,
+    phase: Phase,
+    /// Requests admitted or waiting.
+    requests: usize,
+    last_request: Instant,
+    probe_began: Option<Instant>,
+    asked_to_stop: bool,
+    drain_until: Option<Instant>,
+}
+
+impl Life {
+    /// A session whose sandbox is about to boot.
+    pub(crate) fn new(rules: Rules, created: Instant) -> Self {
+        Self {
+            rules,
+            created,
+            phase: Phase::Booting,
+            requests: 0,
+            last_request: created,
+            probe_began: None,
+            asked_to_stop: false,
+            drain_until: None,
+        }
+    }
+
+    /// What a request gets now.
+    pub(crate) fn admission(&self) -> Admission {
+        match self.phase {
+            _ if self.asked_to_stop => Admission::Refuse,
+            Phase::Booting | Phase::Warming { .. } => Admission::Wait,
+            Phase::Ready(_) => Admission::Now,
+            Phase::Stopping => Admission::Refuse,
+        }
+    }
+
+    /// Requests admitted or waiting.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    /// When a request last began or ended.
+    pub(crate) fn last_request(&self) -> Instant {
+        self.last_request
+    }
+
+    /// Whether the agent has been healthy and nothing has ended the session since.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready(_))
+    }
+
+    /// Whether the session is on its way out.
+    pub(crate) fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping) || self.asked_to_stop
+    }
+
+    /// Whether anything holds the idle timer off.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.requests > 0 || matches!(self.phase, Phase::Ready(Health { busy: true, .. }))
+    }
+
+    /// A request was admitted or waits.
+    pub(crate) fn request_began(&mut self, now: Instant) {
+        self.requests += 1;
+        self.last_request = now;
+    }
+
+    /// A request ended, however it did.
+    pub(crate) fn request_ended(&mut self, now: Instant) {
+        self.requests = self.requests.saturating_sub(1);
+        self.last_request = now;
+    }
+
+    /// The agent's process is about to start.
+    pub(crate) fn agent_started(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Booting) {
+            self.phase = Phase::Warming {
+                agent_started: now,
+                pause: FIRST_START_PAUSE,
+                next_probe: now,
+                last_failure: None,
+            };
+        }
+    }
+
+    /// Somebody wants the session to end. Returns whether they are the first.
+    pub(crate) fn ask_to_stop(&mut self) -> bool {
+        let first = !self.is_stopping();
+        self.asked_to_stop = true;
+        first
+    }
+
+    /// The session ends as soon as it is unused, at the latest at `deadline`.
+    pub(crate) fn drain(&mut self, deadline: Instant) {
+        self.drain_until = Some(deadline);
+    }
+
+    /// The sandbox or the agent ended by itself.
+    pub(crate) fn ended(&mut self) {
+        self.phase = Phase::Stopping;
+    }
+
+    /// The probe asked for by [`Next::Probe`] ended. `unix_now` is the wall clock in Unix seconds.
+    pub(crate) fn probe_ended(&mut self, now: Instant, unix_now: i64, probe: Probe) {
+        self.probe_began = None;
+        match (&mut self.phase, probe) {
+            (Phase::Booting | Phase::Stopping, _) => {}
+            (
+                Phase::Warming { .. },
+                Probe::Healthy {
+                    busy,
+                    time_of_last_update,
+                },
+            ) => {
+                self.phase = Phase::Ready(Health {
+                    busy,
+                    reported_update: time_of_last_update,
+                    last_update: now,
+                    failures: 0,
+                    last_failure: String::new(),
+                    next_probe: now + PROBE_INTERVAL,
+                });
+            }
+            (
+                Phase::Warming {
+                    pause,
+                    next_probe,
+                    last_failure,
+                    ..
+                },
+                Probe::Failed(reason),
+            ) => {
+                *last_failure = Some(reason);
+                *next_probe = now + *pause;
+                *pause = (*pause * 3 / 2).min(LONGEST_START_PAUSE);
+            }
+            (Phase::Ready(health), probe) => health.learn(now, unix_now, probe),
+        }
+    }
+
+    /// What to do now. Time must not go backwards between calls.
+    pub(crate) fn next(&mut self, now: Instant) -> Next {
+        if matches!(self.phase, Phase::Stopping) {
+            return Next::WaitUntil(now + NO_TIMER);
+        }
+        if let Some(verdict) = self.verdict(now) {
+            self.phase = Phase::Stopping;
+            return Next::End(verdict);
+        }
+        let probe_timer = match (self.probe_began, &self.phase) {
+            (Some(_), _) => self.probe_deadline(),
+            (None, Phase::Warming { next_probe, .. } | Phase::Ready(Health { next_probe, .. })) => {
+                Some(*next_probe)
+            }
+            (None, Phase::Booting | Phase::Stopping) => None,
+        };
+        match probe_timer {
+            Some(due) if due <= now && self.probe_began.is_some() => Next::AbandonProbe,
+            Some(due) if due <= now => {
+                self.probe_began = Some(now);
+                Next::Probe
+            }
+            due => Next::WaitUntil(
+                self.ends_at()
+                    .into_iter()
+                    .chain(due)
+                    .min()
+                    .unwrap_or(now + NO_TIMER),
+            ),
+        }
+    }
+
+    /// Why the session ends now, if it does.
+    fn verdict(&self, now: Instant) -> Option<Verdict> {
+        let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if self.asked_to_stop {
+            return Some(Verdict::Asked);
+        }
+        if due(Some(self.created + self.rules.max_lifetime)) {
+            return Some(Verdict::LifetimeOver);
+        }
+        if due(self.drain_until) || (self.drain_until.is_some() && !self.is_in_use()) {
+            return Some(Verdict::Drained);
+        }
+        match &self.phase {
+            Phase::Warming { last_failure, .. } if due(self.init_deadline()) => {
+                Some(Verdict::NeverHealthy(last_failure.clone()))
+            }
+            Phase::Ready(health) if health.failures >= FAILURES_UNTIL_DEAD => {
+                Some(Verdict::Unhealthy(health.last_failure.clone()))
+            }
+            Phase::Ready(_) if due(self.idle_deadline()) => Some(Verdict::Idle),
+            _ => None,
+        }
+    }
+
+    /// The moments at which a verdict may fall if nothing happens before.
+    fn ends_at(&self) -> [Instant; 4] {
+        let lifetime = self.created + self.rules.max_lifetime;
+        [
+            lifetime,
+            self.drain_until.unwrap_or(lifetime),
+            self.init_deadline().unwrap_or(lifetime),
+            self.idle_deadline().unwrap_or(lifetime),
+        ]
+    }
+
+    fn init_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Warming { agent_started, .. } => Some(*agent_started + self.rules.init_timeout),
+            _ => None,
+        }
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Ready(health) if !self.is_in_use() => {
+                Some(self.last_request.max(health.last_update) + self.rules.idle_timeout)
+            }
+            _ => None,
+        }
+    }
+
+    /// When the probe under way has taken too long. An agent that answers requests with its only thread
+    /// cannot answer a probe meanwhile: the probe then waits as long as they do.
+    fn probe_deadline(&self) -> Option<Instant> {
+        let began = self.probe_began?;
+        match &self.phase {
+            Phase::Ready(_) if self.requests > 0 => None,
+            Phase::Ready(_) => Some(began.max(self.last_request) + PROBE_TIMEOUT),
+            _ => Some(began + PROBE_TIMEOUT),
+        }
+    }
+}
+
+impl Health {
+    fn learn(&mut self, now: Instant, unix_now: i64, probe: Probe) {
+        self.next_probe = now + PROBE_INTERVAL;
+        match probe {
+            Probe::Failed(reason) => {
+                self.failures += 1;
+                self.last_failure = reason;
+            }
+            Probe::Healthy {
+                busy,
+                time_of_last_update,
+            } => {
+                self.failures = 0;
+                let updated = match time_of_last_update {
+                    // Only a new value counts: one that lies in the future must not hold the session for ever.
+                    Some(reported) if self.reported_update != Some(reported) => {
+                        let age = u64::try_from(unix_now.saturating_sub(reported)).unwrap_or(0);
+                        now.checked_sub(Duration::from_secs(age))
+                    }
+                    None if self.busy != busy => Some(now),
+                    _ => None,
+                };
+                self.last_update = self.last_update.max(updated.unwrap_or(self.last_update));
+                self.reported_update = time_of_last_update;
+                self.busy = busy;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! One session: a sandbox, the agent in it, and the task that owns both.
+//!
+//! ```text
+//!            claimed, booted,           healthy                 asked · idle · lifetime ·
+//!            agent started              ping                    unhealthy · agent exited ·
+//!                                                               sandbox ended · drained
+//!   acquire ──────▶ Starting ─────────────────▶ Ready ─────────────────────────▶ Stopping ──▶ gone
+//!                      │                   active ⇄ idle                            ▲
+//!                      └── boot failed · agent exited · never healthy · stopped ────┘
+//! ```
+//!
+//! | | Starting | Ready | Stopping | gone |
+//! |---|---|---|---|---|
+//! | a request | waits for Ready | is served | `InProgress` | starts a new session |
+//! | a stop | → Stopping, those who wait get `InProgress` | → Stopping, streams break at the end | `InProgress` | `NotFound` |
+//! | a drain | → Stopping unless somebody waits | → Stopping once unused or at the deadline | – | – |
+//!
+//! *Active* means that a request is open or the last ping said `HealthyBusy`; only an idle session's idle
+//! timer runs. The maximum lifetime counts from the creation of the sandbox and ends a session in any state.
+//!
+//! **Who may do what.** The session's task alone changes its state; everyone else sends it commands and reads
+//! what it publishes. What to do and when is decided by [`life::Life`], which has no clock and no I/O; the task
+//! does it. What is claimed, booted and started is undone in the opposite order by the function that did it,
+//! so no failure leaves a sandbox without a claim or a claim without a task.
+//!
+//! **Health.** Starting, the agent is probed every 100 to 250 ms until the first healthy ping or the end of its
+//! time. Ready, it is probed every 5 s, and three failures in a row are its end. A refused connection or a bad
+//! answer is a failure; silence is one after 5 s, but not while a request is open: an agent may be answering
+//! with its only thread. One probe at a time then simply waits as long as the request does, and requests have
+//! limits of their own.
+//!
+//! **How it fails.**
+//!
+//! | What fails | Those who wait | Requests under way | The next request |
+//! |---|---|---|---|
+//! | claim, boot, channel | `Host`; the operator reads the chain | – | starts fresh |
+//! | the guest cannot start the agent | `NotStarted` with its words | – | starts fresh |
+//! | the agent exits | `AgentExited` with exit and last lines | break; [`crate::Lease::why_failed`] tells | starts fresh |
+//! | no healthy ping in time | `NeverHealthy` with last lines | – | starts fresh |
+//! | three failed probes | – | break; `why_failed` tells | starts fresh |
+//! | the sandbox or its channel ends | `Host` | break; `why_failed` tells | starts fresh |
+//! | the task panics | start again | break | starts fresh; the claim is replaced |
+
+mod end;
+pub(crate) mod life;
+mod start;
+mod task;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coracle_types::{SandboxId, SessionKey, VersionNumber};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+pub use end::{AcquireError, EndReason, HostFailure, SessionEnd};
+pub(crate) use task::SessionTask;
+
+use crate::directory::Directory;
+use crate::driver::{AgentSpec, Driver, MemoryUse};
+use crate::lease::Lease;
+use crate::logs::LogSink;
+use crate::supervisor::SupervisorConfig;
+
+/// Commands waiting for a session's task.
+const QUEUE: usize = 64;
+
+/// What a session runs and how long it lives. Fixed at its start, whatever becomes of its endpoint.
+#[derive(Debug, Clone)]
+pub struct SessionSpec {
+    /// The version of the runtime.
+    pub version: VersionNumber,
+    /// What the version runs.
+    pub agent: AgentSpec,
+    /// Unused for this long, the session ends.
+    pub idle_timeout: Duration,
+    /// The session ends this long after the creation of its sandbox, used or not.
+    pub max_lifetime: Duration,
+    /// The agent must be healthy this long after its start.
+    pub init_timeout: Duration,
+}
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Not ready yet.
+    Starting,
+    /// Serving a request, or busy by its own word.
+    Active,
+    /// Ready and unused.
+    Idle,
+    /// On its way out.
+    Stopping,
+}
+
+/// One session, for people and metrics.
+#[derive(Debug, Clone)]
+pub struct SessionInfo {
+    /// Which.
+    pub key: SessionKey,
+    /// The version it keeps.
+    pub version: VersionNumber,
+    /// What it runs in.
+    pub sandbox: SandboxId,
+    /// Where it is in its life.
+    pub state: SessionState,
+    /// When it was created.
+    pub started: Timestamp,
+    /// When a request last began or ended.
+    pub last_used: Timestamp,
+    /// Requests open or waiting.
+    pub requests: usize,
+    /// Memory of its sandbox at its last probe.
+    pub memory: MemoryUse,
+}
+
+/// Where the time of a start went. A session that waited in one phase has spent nothing in the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StartPhases {
+    /// Claiming the session and waiting for a turn to boot.
+    pub queue: Duration,
+    /// Images and the private layer.
+    pub disks: Duration,
+    /// The virtual machine monitor's process.
+    pub machine: Duration,
+    /// Guest kernel and guest program, until the channel is up.
+    pub kernel: Duration,
+    /// The agent, until its first healthy ping.
+    pub agent: Duration,
+}
+
+/// What every session's task uses.
+pub(crate) struct Context {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) logs: Arc<dyn LogSink>,
+    pub(crate) config: SupervisorConfig,
+    /// One permit for each boot under way.
+    pub(crate) boots: Semaphore,
+}
+
+/// What a session's task tells everyone.
+pub(crate) struct Shared {
+    pub(crate) key: SessionKey,
+    pub(crate) version: VersionNumber,
+    pub(crate) sandbox: SandboxId,
+    pub(crate) agent_port: u16,
+    started: Timestamp,
+    published: Mutex<Published>,
+    ended: watch::Sender<Option<Arc<SessionEnd>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Published {
+    state: SessionState,
+    last_request: Instant,
+    requests: usize,
+    memory: MemoryUse,
+}
+
+impl Shared {
+    fn new(key: SessionKey, spec: &SessionSpec) -> Self {
+        let published = Published {
+            state: SessionState::Starting,
+            last_request: Instant::now(),
+            requests: 0,
+            memory: MemoryUse::default(),
+        };
+        Self {
+            key,
+            version: spec.version,
+            sandbox: SandboxId::new(),
+            agent_port: spec.agent.port,
+            started: Timestamp::now(),
+            published: Mutex::new(published),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn info(&self) -> SessionInfo {
+        let Published {
+            state,
+            last_request,
+            requests,
+            memory,
+        } = *self.published();
+        let unused = jiff::SignedDuration::try_from(last_request.elapsed()).unwrap_or_default();
+        SessionInfo {
+            key: self.key.clone(),
+            version: self.version,
+            sandbox: self.sandbox,
+            state,
+            started: self.started,
+            last_used: Timestamp::now().saturating_sub(unused).unwrap_or(self.started),
+            requests,
+            memory,
+        }
+    }
+
+    /// How the session ended, once it has.
+    pub(crate) fn ended(&self) -> watch::Receiver<Option<Arc<SessionEnd>>> {
+        self.ended.subscribe()
+    }
+
+    fn published(&self) -> std::sync::MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the answer to a request for a session goes.
+pub(crate) type AcquireReply = oneshot::Sender<Result<Lease, AcquireError>>;
+
+/// What a session's task is asked.
+pub(crate) enum Command {
+    /// Serve a request. No answer means that the session is gone.
+    Acquire(AcquireReply),
+    /// End; the answer says whether this is the first to ask.
+    Stop(oneshot::Sender<bool>),
+    /// End once unused, at the latest at this moment.
+    Drain(Instant),
+}
+
+/// Reaches a session's task.
+#[derive(Clone)]
+pub(crate) struct SessionHandle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: mpsc::Sender<Command>,
+}

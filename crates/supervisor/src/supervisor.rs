@@ -1,0 +1,279 @@
+//! The table of this server's sessions, and the handle that everything above uses.
+//!
+//! The table only maps keys to tasks: whether a session can serve, wait or must refuse is its task's to say.
+//! A task is in the table from before its claim until after its claim is given back, so two tasks of one
+//! session never overlap.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use coracle_types::{RuntimeId, SandboxId, SessionKey};
+use futures::future::join_all;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::directory::Directory;
+use crate::driver::Driver;
+use crate::lease::Lease;
+use crate::logs::{LogBudget, LogSink};
+use crate::session::{
+    AcquireError, AcquireReply, Command, Context, SessionHandle, SessionInfo, SessionSpec, SessionTask,
+};
+
+/// How often a request that meets a session in its last moment looks again.
+const ATTEMPTS: usize = 3;
+
+/// Limits and times that hold for all sessions.
+#[derive(Debug, Clone)]
+pub struct SupervisorConfig {
+    /// Most sessions at once, those starting and stopping included.
+    pub max_sessions: usize,
+    /// Most requests of one session at once; a channel carries 256 streams, some of them our own.
+    pub max_requests_per_session: usize,
+    /// Most sandboxes booting at once; the others queue.
+    pub concurrent_boots: usize,
+    /// How long a sandbox may take to boot.
+    pub boot_timeout: Duration,
+    /// How long an agent has between SIGTERM and SIGKILL.
+    pub stop_grace: Duration,
+    /// What each session may write to the logs.
+    pub log_budget: LogBudget,
+}
+
+impl Default for SupervisorConfig {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            max_sessions: 1000,
+            max_requests_per_session: 200,
+            concurrent_boots: processors * 2,
+            boot_timeout: Duration::from_secs(120),
+            stop_grace: Duration::from_secs(5),
+            log_budget: LogBudget::default(),
+        }
+    }
+}
+
+/// Why a session could not be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StopError {
+    /// There is none.
+    #[error("there is no such session")]
+    NotFound,
+    /// It is being stopped already.
+    #[error("a session operation is in progress")]
+    InProgress,
+}
+
+/// All sessions of this server. Cheap to clone. Call [`Supervisor::drain`] before the last clone goes.
+#[derive(Clone)]
+pub struct Supervisor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    context: Arc<Context>,
+    table: Arc<Mutex<Table>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Table {
+    sessions: HashMap<SessionKey, SessionHandle>,
+    draining: bool,
+}
+
+impl Supervisor {
+    /// A supervisor without sessions. The driver must have swept before.
+    pub fn new(
+        driver: Arc<dyn Driver>,
+        directory: Arc<dyn Directory>,
+        logs: Arc<dyn LogSink>,
+        config: SupervisorConfig,
+    ) -> Self {
+        let boots = Semaphore::new(config.concurrent_boots.max(1));
+        let context = Arc::new(Context {
+            driver,
+            directory,
+            logs,
+            config,
+            boots,
+        });
+        Self {
+            inner: Arc::new(Inner {
+                context,
+                table: Arc::default(),
+                tasks: TaskTracker::new(),
+            }),
+        }
+    }
+
+    /// The session's sandbox, for one request. Starts the session on first use and waits until it is ready; all
+    /// who come meanwhile share that start. A session that runs keeps its own version: `spec` counts only for
+    /// a start.
+    ///
+    /// # Errors
+    /// See [`AcquireError`]; each kind says something else to the caller.
+    pub async fn acquire(&self, key: SessionKey, spec: Arc<SessionSpec>) -> Result<Lease, AcquireError> {
+        for _ in 0..ATTEMPTS {
+            let (reply, answer) = oneshot::channel();
+            if let Some((session, reply)) = self.start_unless_there(&key, &spec, reply)? {
+                // A task that takes no commands drops the reply, which tells below.
+                session.commands.send(Command::Acquire(reply)).await.ok();
+            }
+            // A request that was dropped unanswered came too late for a session that has left the table: look again.
+            if let Ok(result) = answer.await {
+                return result;
+            }
+        }
+        Err(AcquireError::InProgress)
+    }
+
+    /// Stops a session. Returns once no further request reaches it; the agent's end (SIGTERM, then SIGKILL
+    /// after the grace) and the sandbox's go on in the background.
+    ///
+    /// # Errors
+    /// When there is no such session, or it is being stopped.
+    pub async fn stop(&self, key: &SessionKey) -> Result<(), StopError> {
+        let session = self
+            .table()
+            .sessions
+            .get(key)
+            .cloned()
+            .ok_or(StopError::NotFound)?;
+        stop(&session).await
+    }
+
+    /// Stops every session of a runtime, as [`Supervisor::stop`] does. Returns how many were stopped by this
+    /// call.
+    pub async fn stop_runtime(&self, runtime: &RuntimeId) -> usize {
+        let of_runtime: Vec<_> = self
+            .table()
+            .sessions
+            .values()
+            .filter(|session| session.shared.key.runtime == *runtime)
+            .cloned()
+            .collect();
+        let stopped = join_all(of_runtime.iter().map(stop)).await;
+        stopped.iter().filter(|result| result.is_ok()).count()
+    }
+
+    /// Every session, in no particular order.
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        self.table()
+            .sessions
+            .values()
+            .map(|session| session.shared.info())
+            .collect()
+    }
+
+    /// One session.
+    pub fn session(&self, key: &SessionKey) -> Option<SessionInfo> {
+        self.table()
+            .sessions
+            .get(key)
+            .map(|session| session.shared.info())
+    }
+
+    /// Refuses every further request, lets those in flight finish until `patience` is over, and ends all
+    /// sessions. When this returns, none is left.
+    pub async fn drain(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let sessions: Vec<_> = {
+            let mut table = self.table();
+            table.draining = true;
+            table.sessions.values().cloned().collect()
+        };
+        for session in sessions {
+            // One that takes no commands is gone.
+            session.commands.send(Command::Drain(deadline)).await.ok();
+        }
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    /// Starts a session that has its first request from the beginning, or returns the session that is there
+    /// and the request with it.
+    fn start_unless_there(
+        &self,
+        key: &SessionKey,
+        spec: &Arc<SessionSpec>,
+        request: AcquireReply,
+    ) -> Result<Option<(SessionHandle, AcquireReply)>, AcquireError> {
+        let mut table = self.table();
+        if table.draining {
+            return Err(AcquireError::ShuttingDown);
+        }
+        if let Some(session) = table.sessions.get(key) {
+            return Ok(Some((session.clone(), request)));
+        }
+        let limit = self.inner.context.config.max_sessions;
+        if table.sessions.len() >= limit {
+            return Err(AcquireError::TooManySessions { limit });
+        }
+        let (mut task, handle) = SessionTask::new(
+            Arc::clone(&self.inner.context),
+            key.clone(),
+            Arc::clone(spec),
+            request,
+        );
+        let sandbox = handle.shared.sandbox;
+        table.sessions.insert(key.clone(), handle);
+        let listed = Listed {
+            table: Arc::clone(&self.inner.table),
+            key: key.clone(),
+            sandbox,
+        };
+        self.inner.tasks.spawn(async move {
+            // Dropped before the task and its queue of commands, even in a panic: whoever is left without an
+            // answer finds the table without this session.
+            let _listed = listed;
+            Box::pin(task.run()).await;
+        });
+        Ok(None)
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        lock(&self.inner.table)
+    }
+}
+
+async fn stop(session: &SessionHandle) -> Result<(), StopError> {
+    let (reply, answer) = oneshot::channel();
+    session
+        .commands
+        .send(Command::Stop(reply))
+        .await
+        .map_err(|_| StopError::NotFound)?;
+    match answer.await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StopError::InProgress),
+        Err(_) => Err(StopError::NotFound),
+    }
+}
+
+/// A session's place in the table, given up when dropped.
+struct Listed {
+    table: Arc<Mutex<Table>>,
+    key: SessionKey,
+    sandbox: SandboxId,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut table = lock(&self.table);
+        if table
+            .sessions
+            .get(&self.key)
+            .is_some_and(|session| session.shared.sandbox == self.sandbox)
+        {
+            table.sessions.remove(&self.key);
+        }
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> std::sync::MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

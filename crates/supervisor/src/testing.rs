@@ -1,0 +1,126 @@
+//! For tests, here and in the crates above: a directory and a log sink in memory.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+
+use crate::{Directory, DirectoryError, EndReason, LogLine, LogSink};
+
+/// What happened to a session's ownership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// It was claimed.
+    Claimed(SessionKey, VersionNumber, SandboxId, Generation),
+    /// It became ready.
+    Ready(SessionKey, Generation),
+    /// It was given back, with the kind of reason.
+    Ended(SessionKey, Generation, &'static str),
+}
+
+/// Ownership that lasts as long as the test.
+#[derive(Debug, Default)]
+pub struct MemoryDirectory {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_generation: i64,
+    current: HashMap<SessionKey, Option<Generation>>,
+    records: Vec<Record>,
+}
+
+impl MemoryDirectory {
+    /// Everything that happened, in order.
+    pub fn records(&self) -> Vec<Record> {
+        lock(&self.state).records.clone()
+    }
+
+    /// How many sessions are claimed.
+    pub fn claimed(&self) -> usize {
+        lock(&self.state).current.len()
+    }
+
+    /// Lets another server have the session from now on.
+    pub fn give_to_another(&self, session: &SessionKey) {
+        lock(&self.state).current.insert(session.clone(), None);
+    }
+}
+
+#[async_trait]
+impl Directory for MemoryDirectory {
+    async fn claim(
+        &self,
+        session: &SessionKey,
+        version: VersionNumber,
+        sandbox: SandboxId,
+    ) -> Result<Generation, DirectoryError> {
+        let mut state = lock(&self.state);
+        if let Some(None) = state.current.get(session) {
+            return Err(DirectoryError::OwnedByAnother);
+        }
+        state.last_generation += 1;
+        let generation = Generation(state.last_generation);
+        state.current.insert(session.clone(), Some(generation));
+        state
+            .records
+            .push(Record::Claimed(session.clone(), version, sandbox, generation));
+        Ok(generation)
+    }
+
+    async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError> {
+        let mut state = lock(&self.state);
+        if state.current.get(session) != Some(&Some(generation)) {
+            return Err(DirectoryError::OwnedByAnother);
+        }
+        state.records.push(Record::Ready(session.clone(), generation));
+        Ok(())
+    }
+
+    async fn end(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        reason: &EndReason,
+    ) -> Result<(), DirectoryError> {
+        let mut state = lock(&self.state);
+        if state.current.get(session) == Some(&Some(generation)) {
+            state.current.remove(session);
+            state
+                .records
+                .push(Record::Ended(session.clone(), generation, reason.kind()));
+        }
+        Ok(())
+    }
+}
+
+/// Keeps every line.
+#[derive(Debug, Default)]
+pub struct MemoryLogs {
+    lines: Mutex<Vec<(SessionKey, LogLine)>>,
+}
+
+impl MemoryLogs {
+    /// The lines of one session, in order.
+    pub fn of(&self, session: &SessionKey) -> Vec<String> {
+        let lines = lock(&self.lines);
+        lines
+            .iter()
+            .filter(|(key, _)| key == session)
+            .map(|(_, line)| line.line.clone())
+            .collect()
+    }
+}
+
+#[async_trait]
+impl LogSink for MemoryLogs {
+    async fn write(&self, session: &SessionKey, lines: Vec<LogLine>) {
+        lock(&self.lines).extend(lines.into_iter().map(|line| (session.clone(), line)));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

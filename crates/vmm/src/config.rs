@@ -1,0 +1,262 @@
+//! What a machine consists of, and the command line that says so to QEMU. No I/O.
+
+use std::path::{Path, PathBuf};
+
+use coracle_guest_proto::PORT_NAME;
+use coracle_types::SandboxId;
+use serde_json::json;
+
+/// The channel's socket in the machine's folder.
+pub(crate) const CHANNEL_SOCKET: &str = "channel";
+/// The monitor's socket in the machine's folder.
+pub(crate) const QMP_SOCKET: &str = "qmp";
+/// The serial console's socket in the machine's folder.
+pub(crate) const CONSOLE_SOCKET: &str = "console";
+/// The channel in what the monitor says.
+pub(crate) const CHANNEL_ID: &str = "channel";
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Accelerator {
+    /// Hardware virtualisation.
+    Kvm,
+    /// Emulation: slow, and no security boundary.
+    Tcg,
+}
+
+/// Whether a disk can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read-only, and shared by many machines at once.
+    Shared,
+    /// Written by this machine alone. It need not survive a crash of the host.
+    Private,
+}
+
+/// A raw disk image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// By which the guest tells disks apart, at most 20 bytes.
+    pub serial: String,
+    /// The image.
+    pub path: PathBuf,
+    /// Who uses it how.
+    pub access: Access,
+}
+
+/// A microVM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineConfig {
+    /// Whose machine it is.
+    pub sandbox: SandboxId,
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// What executes the guest.
+    pub accelerator: Accelerator,
+    /// Processors.
+    pub vcpus: u8,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// The guest kernel: an ELF image with a PVH entry, or a bzImage.
+    pub kernel: PathBuf,
+    /// The initramfs with the guest program.
+    pub initramfs: PathBuf,
+    /// Kernel arguments besides those every machine gets.
+    pub kernel_arguments: Vec<String>,
+    /// Disks.
+    pub disks: Vec<Disk>,
+}
+
+/// How the processor architecture of this build shapes a machine.
+struct Platform {
+    machine: &'static str,
+    console: &'static str,
+}
+
+#[cfg(target_arch = "x86_64")]
+const PLATFORM: Platform = Platform {
+    machine: "microvm,rtc=off",
+    console: "ttyS0",
+};
+#[cfg(target_arch = "aarch64")]
+const PLATFORM: Platform = Platform {
+    machine: "virt,gic-version=max",
+    console: "ttyAMA0",
+};
+
+impl MachineConfig {
+    /// QEMU's arguments. Paths of sockets are relative to the machine's folder, because a socket's path has
+    /// room for 107 bytes only.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+        add("-name", machine_name(self.sandbox));
+        add("-machine", format!("{},memory-backend=memory", PLATFORM.machine));
+        let (accelerator, processor) = match self.accelerator {
+            Accelerator::Kvm => ("kvm", "host"),
+            Accelerator::Tcg => ("tcg", "max"),
+        };
+        add("-accel", accelerator.to_owned());
+        add("-cpu", processor.to_owned());
+        add("-smp", self.vcpus.to_string());
+        add("-m", format!("{}M", self.memory_mib));
+        add(
+            "-object",
+            format!("memory-backend-ram,id=memory,size={}M", self.memory_mib),
+        );
+        add("-kernel", text(&self.kernel));
+        add("-initrd", text(&self.initramfs));
+        add("-append", self.kernel_command_line());
+        add("-chardev", server_socket("console", CONSOLE_SOCKET));
+        add("-serial", "chardev:console".to_owned());
+        add("-chardev", server_socket("qmp", QMP_SOCKET));
+        add("-mon", "chardev=qmp,mode=control".to_owned());
+        add("-device", "virtio-serial-device,max_ports=2".to_owned());
+        add("-chardev", server_socket(CHANNEL_ID, CHANNEL_SOCKET));
+        add(
+            "-device",
+            format!("virtserialport,chardev={CHANNEL_ID},id={CHANNEL_ID},name={PORT_NAME}"),
+        );
+        add("-device", "virtio-rng-device".to_owned());
+        for (number, disk) in self.disks.iter().enumerate() {
+            add("-blockdev", disk.blockdev(number));
+            let device = json!({"driver": "virtio-blk-device", "drive": node(number), "serial": disk.serial});
+            add("-device", device.to_string());
+        }
+        let deny = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+        add("-sandbox", deny.to_owned());
+        for flag in ["-nodefaults", "-no-user-config", "-no-reboot", "-nographic"] {
+            arguments.push(flag.to_owned());
+        }
+        arguments
+    }
+
+    fn kernel_command_line(&self) -> String {
+        let mut line = format!("console={} reboot=t panic=-1 quiet", PLATFORM.console);
+        for argument in &self.kernel_arguments {
+            line.push(' ');
+            line.push_str(argument);
+        }
+        line
+    }
+}
+
+impl Disk {
+    fn blockdev(&self, number: usize) -> String {
+        let shared = self.access == Access::Shared;
+        json!({
+            "driver": "raw",
+            "node-name": node(number),
+            "read-only": shared,
+            // A flush of a disk that vanishes with its machine protects nothing.
+            "cache": {"no-flush": !shared},
+            "file": {
+                "driver": "file",
+                "filename": self.path,
+                "locking": if shared { "off" } else { "auto" },
+            },
+        })
+        .to_string()
+    }
+}
+
+/// What the process of a machine is called, by which a left-over is recognised.
+pub(crate) fn machine_name(sandbox: SandboxId) -> String {
+    format!("coracle-{sandbox}")
+}
+
+fn node(number: usize) -> String {
+    format!("disk{number}")
+}
+
+fn server_socket(id: &str, name: &str) -> String {
+    format!("socket,id={id},path={name},server=on,wait=off")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> MachineConfig {
+        MachineConfig {
+            sandbox: SandboxId::new(),
+            qemu: "/usr/bin/qemu-system-x86_64".into(),
+            accelerator: Accelerator::Tcg,
+            vcpus: 2,
+            memory_mib: 512,
+            kernel: "/k/vmlinux".into(),
+            initramfs: "/k/init.cpio".into(),
+            kernel_arguments: vec!["extra=1".into()],
+            disks: vec![
+                Disk {
+                    serial: "base".into(),
+                    path: "/i/base,1.erofs".into(),
+                    access: Access::Shared,
+                },
+                Disk {
+                    serial: "scratch".into(),
+                    path: "/s/scratch".into(),
+                    access: Access::Private,
+                },
+            ],
+        }
+    }
+
+    fn values<'a>(arguments: &'a [String], option: &str) -> Vec<&'a str> {
+        let pairs = arguments.windows(2).filter(|pair| pair[0] == option);
+        pairs.map(|pair| pair[1].as_str()).collect()
+    }
+
+    #[test]
+    fn emulation_and_hardware_differ_in_the_processor() {
+        let emulated = config().arguments();
+        assert_eq!(
+            (values(&emulated, "-accel"), values(&emulated, "-cpu")),
+            (vec!["tcg"], vec!["max"])
+        );
+        let hardware = MachineConfig {
+            accelerator: Accelerator::Kvm,
+            ..config()
+        }
+        .arguments();
+        assert_eq!(
+            (values(&hardware, "-accel"), values(&hardware, "-cpu")),
+            (vec!["kvm"], vec!["host"])
+        );
+    }
+
+    #[test]
+    fn shared_images_cannot_be_written_and_private_ones_are_locked() {
+        let arguments = config().arguments();
+        let disks: Vec<serde_json::Value> = values(&arguments, "-blockdev")
+            .into_iter()
+            .map(|disk| serde_json::from_str(disk).unwrap())
+            .collect();
+        assert_eq!(disks[0]["read-only"], true);
+        assert_eq!(disks[0]["file"]["locking"], "off");
+        assert_eq!(disks[0]["file"]["filename"], "/i/base,1.erofs");
+        assert_eq!(disks[1]["read-only"], false);
+        assert_eq!(disks[1]["file"]["locking"], "auto");
+    }
+
+    #[test]
+    fn the_machine_has_no_network_and_no_default_devices() {
+        let arguments = config().arguments();
+        assert!(arguments.iter().any(|argument| argument == "-nodefaults"));
+        assert!(
+            !arguments.iter().any(|argument| argument.contains("net")),
+            "{arguments:?}"
+        );
+    }
+
+    #[test]
+    fn kernel_arguments_follow_those_of_every_machine() {
+        let arguments = config().arguments();
+        let line = values(&arguments, "-append")[0].to_owned();
+        assert!(line.contains("panic=-1") && line.ends_with(" extra=1"), "{line}");
+    }
+}

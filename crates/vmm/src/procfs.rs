@@ -1,0 +1,105 @@
+//! What `/proc` says of a process.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Memory of a process, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryMap {
+    /// Pages only this process has.
+    pub private: u64,
+    /// Pages other processes have mapped, too.
+    pub shared: u64,
+}
+
+/// When a process started, in clock ticks since boot: with its id, this names a process for good.
+pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_start_time(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// The working directory and the arguments of a process.
+pub(crate) fn origin(pid: u32) -> io::Result<(PathBuf, Vec<String>)> {
+    let folder = fs::read_link(format!("/proc/{pid}/cwd"))?;
+    let line = fs::read(format!("/proc/{pid}/cmdline"))?;
+    let arguments = line
+        .split(|byte| *byte == 0)
+        .map(|part| String::from_utf8_lossy(part).into_owned());
+    Ok((folder, arguments.collect()))
+}
+
+/// Every process there is.
+pub(crate) fn pids() -> io::Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc")?.flatten();
+    Ok(entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect())
+}
+
+/// What a process has of the host's memory.
+pub(crate) fn memory(pid: u32) -> io::Result<MemoryMap> {
+    let path = Path::new("/proc").join(pid.to_string()).join("smaps_rollup");
+    Ok(parse_memory(&fs::read_to_string(path)?))
+}
+
+/// Field 22 of proc_pid_stat(5); the second field is a name in parentheses that may hold anything.
+fn parse_start_time(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(22 - 3)?
+        .parse()
+        .ok()
+}
+
+fn parse_memory(rollup: &str) -> MemoryMap {
+    let mut memory = MemoryMap::default();
+    for line in rollup.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(Ok(kib))) = (words.next(), words.next().map(str::parse::<u64>)) else {
+            continue;
+        };
+        match name {
+            "Private_Clean:" | "Private_Dirty:" => memory.private += kib * 1024,
+            "Shared_Clean:" | "Shared_Dirty:" => memory.shared += kib * 1024,
+            _ => {}
+        }
+    }
+    memory
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_system_says_parses() {
+        let own = std::process::id();
+        assert!(start_time(own).unwrap() > 0);
+        assert_eq!(origin(own).unwrap().0, std::env::current_dir().unwrap());
+        assert!(pids().unwrap().contains(&own));
+        assert!(memory(own).unwrap().private > 0);
+    }
+
+    #[test]
+    fn memory_is_summed_by_whether_it_is_shared() {
+        let rollup = "00400000-7fff [rollup]\nRss: 99 kB\nShared_Clean: 1 kB\nShared_Dirty: 2 kB\n\
+                      Private_Clean: 4 kB\nPrivate_Dirty: 8 kB\nnonsense\n";
+        assert_eq!(
+            parse_memory(rollup),
+            MemoryMap {
+                private: 12 * 1024,
+                shared: 3 * 1024
+            }
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn garbage_is_no_start_time(stat in ".{0,200}") {
+            let _ = parse_start_time(&stat);
+            let _ = parse_memory(&stat);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Ends the machines an earlier server left running, and removes their folders.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::procfs;
+use crate::record::Record;
+
+/// How long a killed process may take to vanish.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ends every machine whose folder is in `sandboxes` and removes the folders. Returns how many there were.
+/// Blocks; a folder that does not exist holds none.
+///
+/// # Errors
+/// When a process cannot be ended or a folder not removed.
+pub fn sweep(sandboxes: &Path) -> io::Result<usize> {
+    let sandboxes = match sandboxes.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        sandboxes => sandboxes?,
+    };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(&sandboxes)? {
+        folders.push(entry?.path());
+    }
+    let recorded = folders
+        .iter()
+        .filter_map(|folder| Record::read(folder))
+        .filter(Record::is_alive);
+    let mut left: BTreeSet<(u32, u64)> = recorded.map(|record| (record.pid, record.start_time)).collect();
+    left.extend(working_in(&sandboxes)?);
+    for (pid, start_time) in left {
+        kill(pid, start_time)?;
+    }
+    for folder in &folders {
+        if folder.is_dir() {
+            fs::remove_dir_all(folder)?;
+        } else {
+            fs::remove_file(folder)?;
+        }
+    }
+    Ok(folders.len())
+}
+
+/// Machines whose working directory is below the folder: also those that were started by a server that was
+/// killed before it could write their record.
+fn working_in(sandboxes: &Path) -> io::Result<Vec<(u32, u64)>> {
+    let is_machine = |pid: &u32| {
+        procfs::origin(*pid).is_ok_and(|(folder, arguments)| {
+            folder.starts_with(sandboxes) && arguments.iter().any(|argument| argument.starts_with("coracle-"))
+        })
+    };
+    let machines = procfs::pids()?.into_iter().filter(is_machine);
+    Ok(machines
+        .filter_map(|pid| Some((pid, procfs::start_time(pid).ok()?)))
+        .collect())
+}
+
+/// Kills the process that has this id and start time, and waits until it is gone.
+fn kill(pid: u32, start_time: u64) -> io::Result<()> {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(());
+    };
+    let process = match rustix::process::pidfd_open(id, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        process => process?,
+    };
+    // From here on the id cannot pass to another process unnoticed.
+    if procfs::start_time(pid).ok() != Some(start_time) {
+        return Ok(());
+    }
+    match rustix::process::pidfd_send_signal(&process, Signal::KILL) {
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        sent => sent?,
+    }
+    let timeout = rustix::time::Timespec::try_from(KILL_TIMEOUT).map_err(io::Error::other)?;
+    let mut gone = [PollFd::new(&process, PollFlags::IN)];
+    match rustix::event::poll(&mut gone, Some(&timeout))? {
+        0 => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("process {pid} does not end"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use coracle_types::SandboxId;
+
+    use super::*;
+
+    fn process_in(folder: &Path, name: &str) -> Child {
+        fs::create_dir_all(folder).unwrap();
+        Command::new("sh")
+            .args(["-c", "sleep 600; true", name])
+            .current_dir(folder)
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_machine_is_found_with_and_without_its_record() {
+        let sandboxes = tempfile::tempdir().unwrap();
+        let recorded_folder = sandboxes.path().join("recorded");
+        let mut recorded = process_in(&recorded_folder, "any");
+        Record::of(SandboxId::new(), recorded.id())
+            .unwrap()
+            .write(&recorded_folder)
+            .unwrap();
+        let mut unrecorded = process_in(&sandboxes.path().join("unrecorded"), "coracle-x");
+        assert_eq!(sweep(sandboxes.path()).unwrap(), 2);
+        assert!(!recorded.wait().unwrap().success());
+        assert!(!unrecorded.wait().unwrap().success());
+        assert_eq!(fs::read_dir(sandboxes.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn processes_that_are_not_machines_are_left_alone() {
+        let sandboxes = tempfile::tempdir().unwrap();
+        let mut shell = process_in(&sandboxes.path().join("visited"), "somebody's shell");
+        let mut elsewhere = process_in(tempfile::tempdir().unwrap().path(), "coracle-x");
+        sweep(sandboxes.path()).unwrap();
+        for process in [&mut shell, &mut elsewhere] {
+            assert!(
+                process.try_wait().unwrap().is_none(),
+                "an innocent process was killed"
+            );
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_empty() {
+        assert_eq!(sweep(Path::new("/nowhere/at/all")).unwrap(), 0);
+    }
+}

@@ -1,0 +1,257 @@
+//! One QEMU process, from its start to its end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, QMP_SOCKET};
+use crate::connect::SocketFolder;
+use crate::procfs::{self, MemoryMap};
+use crate::qmp::{Event, Qmp, QmpError};
+use crate::record::Record;
+use crate::tail::Tail;
+
+/// How long QEMU may take until its sockets are there.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last output of an ended machine gets to arrive.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Lines of the console in a report.
+const REPORTED_LINES: usize = 20;
+
+/// Why a machine did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum VmError {
+    /// The program could not be started.
+    #[error("{} could not be started", program.display())]
+    Spawn {
+        /// The QEMU program.
+        program: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The machine's folder could not be used.
+    #[error("the machine's folder could not be used")]
+    Folder(#[source] io::Error),
+    /// A socket of QEMU could not be connected to.
+    #[error("QEMU's socket {socket} could not be connected to")]
+    Connect {
+        /// The socket's name.
+        socket: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The monitor failed.
+    #[error("QEMU's monitor failed")]
+    Monitor(#[from] QmpError),
+    /// The machine ended while it was being started.
+    #[error("the machine ended early: {0}")]
+    Ended(String),
+    /// The guest did not come up in time.
+    #[error("the guest did not open its channel within {limit:?}; its console: {console}")]
+    Timeout {
+        /// The time it had.
+        limit: Duration,
+        /// The last lines of its console.
+        console: String,
+    },
+}
+
+/// A running machine. Dropping it kills it and removes its folder.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+    pid: u32,
+    folder: PathBuf,
+    sockets: SocketFolder,
+    /// What the guest writes to its serial console.
+    console: Tail,
+    /// What QEMU itself has to say.
+    complaints: Tail,
+    readers: Vec<JoinHandle<()>>,
+    end: Option<String>,
+}
+
+impl Vm {
+    /// Starts a machine in its folder, which belongs to it from now on.
+    ///
+    /// # Errors
+    /// When QEMU does not start; nothing is left of it then.
+    pub async fn spawn(config: &MachineConfig, folder: &Path) -> Result<Self, VmError> {
+        let sockets = SocketFolder::open(folder).map_err(VmError::Folder)?;
+        let spawned = Command::new(&config.qemu)
+            .args(config.arguments())
+            .env_clear()
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = spawned.map_err(|source| VmError::Spawn {
+            program: config.qemu.clone(),
+            source,
+        })?;
+        let complaints = Tail::default();
+        let readers = child
+            .stderr
+            .take()
+            .map(|stderr| complaints.collect(stderr))
+            .into_iter()
+            .collect();
+        let pid = child.id().unwrap_or_default();
+        let (console, folder) = (Tail::default(), folder.to_owned());
+        let mut vm = Self {
+            child,
+            pid,
+            folder,
+            sockets,
+            console,
+            complaints,
+            readers,
+            end: None,
+        };
+        let record = Record::of(config.sandbox, pid).map_err(VmError::Folder)?;
+        let record_folder = vm.folder.clone();
+        let written = tokio::task::spawn_blocking(move || record.write(&record_folder)).await;
+        written
+            .map_err(io::Error::from)
+            .flatten()
+            .map_err(VmError::Folder)?;
+        let console = vm.connect(CONSOLE_SOCKET).await?;
+        vm.readers.push(vm.console.collect(console));
+        Ok(vm)
+    }
+
+    /// Waits until the guest has opened the channel and returns the host's end of it.
+    ///
+    /// # Errors
+    /// When the machine ends first, or the guest takes longer than `limit`.
+    pub async fn channel(&mut self, limit: Duration) -> Result<UnixStream, VmError> {
+        let channel = self.connect(CHANNEL_SOCKET).await?;
+        let mut monitor = self.monitor().await?;
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(limit, channel_opened(&mut monitor)) => opened,
+            // A machine that ends closes its monitor first, so this side may lose the race.
+            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+        };
+        match opened {
+            Ok(Ok(())) => Ok(channel),
+            Ok(Err(QmpError::Closed | QmpError::Io(_))) => Err(VmError::Ended(self.ended().await)),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(VmError::Timeout {
+                limit,
+                console: self.console.lines(REPORTED_LINES).join(" | "),
+            }),
+        }
+    }
+
+    /// Connects to the monitor, which serves one connection at a time.
+    ///
+    /// # Errors
+    /// When QEMU does not answer.
+    pub async fn monitor(&mut self) -> Result<Qmp<UnixStream>, VmError> {
+        let socket = self.connect(QMP_SOCKET).await?;
+        Ok(Qmp::connect(socket).await?)
+    }
+
+    /// Waits until the machine has ended and says how, with the last lines of its console.
+    pub async fn ended(&mut self) -> String {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let status = self.child.wait().await;
+        for reader in &mut self.readers {
+            tokio::time::timeout(OUTPUT_TIMEOUT, reader).await.ok();
+        }
+        self.readers.clear();
+        let end = report(
+            &status,
+            &self.complaints.lines(REPORTED_LINES),
+            &self.console.lines(REPORTED_LINES),
+        );
+        self.end.insert(end).clone()
+    }
+
+    /// Whether the guest has written this on its console, not too long ago.
+    pub fn console_says(&self, text: &str) -> bool {
+        self.console
+            .lines(usize::MAX)
+            .iter()
+            .any(|line| line.contains(text))
+    }
+
+    /// Ends the machine now and waits until nothing is left of it.
+    pub async fn destroy(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().await.ok();
+        let folder = self.folder.clone();
+        // A folder that cannot be removed is removed by the next sweep.
+        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder))
+            .await
+            .ok();
+    }
+
+    /// What the machine has of the host's memory; nothing once it has ended.
+    pub fn memory(&self) -> MemoryMap {
+        procfs::memory(self.pid).unwrap_or_default()
+    }
+
+    async fn connect(&mut self, socket: &'static str) -> Result<UnixStream, VmError> {
+        let connected = tokio::select! {
+            connected = tokio::time::timeout(SOCKET_TIMEOUT, self.sockets.connect(socket)) => connected,
+            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+        };
+        connected
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(|source| VmError::Connect { socket, source })
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // The process is killed by its handle; what cannot be removed here is removed by the next sweep.
+        self.child.start_kill().ok();
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+/// Waits until the guest's program has opened the channel's port.
+async fn channel_opened(monitor: &mut Qmp<UnixStream>) -> Result<(), QmpError> {
+    // It may have been opened before this connection could hear of it.
+    let chardevs = monitor.execute("query-chardev", json!({})).await?;
+    let open = chardevs.as_array().is_some_and(|all| {
+        all.iter()
+            .any(|one| one["label"] == CHANNEL_ID && one["frontend-open"] == true)
+    });
+    if open {
+        return Ok(());
+    }
+    loop {
+        let Event { name, data } = monitor.event().await?;
+        if name == "VSERPORT_CHANGE" && data["id"] == CHANNEL_ID && data["open"] == true {
+            return Ok(());
+        }
+    }
+}
+
+fn report(status: &io::Result<ExitStatus>, complaints: &[String], console: &[String]) -> String {
+    let mut report = match status {
+        Ok(status) => format!("QEMU ended with {status}"),
+        Err(error) => format!("QEMU ended unseen ({error})"),
+    };
+    for (what, lines) in [("it said", complaints), ("the console said", console)] {
+        if !lines.is_empty() {
+            report.push_str(&format!("; {what}: {}", lines.join(" | ")));
+        }
+    }
+    report
+}

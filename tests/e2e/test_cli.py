@@ -1,0 +1,139 @@
+"""`agentcore` from the first deploy to the end, with an agent on the `bedrock-agentcore` SDK."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.aws import Aws, new_session_id
+from harness.server import BINARIES, ROOT, Server
+from harness.waiting import wait_until
+
+DEPLOY_TIMEOUT = 240
+
+
+class Cli:
+    """Runs `agentcore` in a project folder against a server."""
+
+    def __init__(self, server: Server, project: Path) -> None:
+        self._project = project
+        self._environment = server.client_environment() | {"NO_COLOR": "1"}
+
+    def run(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [BINARIES / "agentcore", *arguments],
+            cwd=self._project,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == code, f"agentcore {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BINARIES / "agentcore", *arguments],
+            cwd=self._project,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, python: str) -> Path:
+    """A copy of the example, for the interpreter that this driver has."""
+    folder = tmp_path_factory.mktemp("project") / "hello-agent"
+    shutil.copytree(ROOT / "examples" / "hello-agent", folder)
+    settings = folder / "agentcore" / "agentcore.json"
+    text = json.loads(settings.read_text())
+    text["runtimes"][0]["runtimeVersion"] = python
+    settings.write_text(json.dumps(text))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cli(server: Server, project: Path) -> Cli:
+    return Cli(server, project)
+
+
+@pytest.fixture(scope="module")
+def deployed(cli: Cli, aws: Aws) -> Iterator[str]:
+    """The ARN of the example, deployed."""
+    done = cli.run("deploy", timeout=DEPLOY_TIMEOUT)
+    arn = re.search(r"arn:aws:bedrock-agentcore:\S+:runtime/[A-Za-z0-9_-]+", done.stdout + done.stderr)
+    assert arn, done.stdout
+    assert "agentcore invoke" in done.stdout + done.stderr, "a line to paste is shown"
+    yield arn[0]
+    cli.run("destroy", "--force")
+    names = [item["agentRuntimeArn"] for item in aws.control.list_agent_runtimes()["agentRuntimes"]]
+    assert arn[0] not in names
+
+
+def test_an_agent_on_the_sdk_remembers_and_is_alone(cli: Cli, deployed: str) -> None:
+    one, other = new_session_id(), new_session_id()
+    assert "I like tea" in cli.run("invoke", "--session-id", one, "I like tea").stdout
+    cli.run("invoke", "--session-id", one, "write tea.txt: Assam")
+    assert "1. I like tea" in cli.run("invoke", "--session-id", one, "What did I say?").stdout
+    assert "tea.txt" in cli.run("invoke", "--session-id", one, "list files").stdout
+    stranger = cli.run("invoke", "--session-id", other, "What did I say?").stdout
+    assert "not said anything" in stranger
+    assert "no files" in cli.run("invoke", "--session-id", other, "list files").stdout
+    for session in (one, other):
+        cli.run("stop-session", session)
+    assert cli.run("stop-session", one, code=3).stderr.strip(), "a second stop says that nothing is there"
+
+
+def test_status_logs_and_json(cli: Cli, deployed: str) -> None:
+    session = new_session_id()
+    cli.run("invoke", "--session-id", session, '{"prompt": "as JSON"}')
+    status = json.loads(cli.run("status", "--json").stdout)
+    assert deployed in json.dumps(status)
+    assert "READY" in cli.run("status").stdout
+    wait_until(
+        "the agent's log line",
+        lambda: "as JSON" in cli.run("logs", "--session-id", session).stdout,
+        15,
+    )
+    answer = cli.run("invoke", "--json", "--session-id", session, "once more").stdout
+    assert all(json.loads(line) is not None for line in answer.splitlines() if line.strip())
+    cli.run("stop-session", session)
+
+
+def test_following_the_logs(cli: Cli, deployed: str) -> None:
+    session = new_session_id()
+    cli.run("invoke", "--session-id", session, "before")
+    following = cli.start("logs", "--follow", "--session-id", session)
+    try:
+        cli.run("invoke", "--session-id", session, "a line that comes later")
+        assert following.stdout is not None
+        assert any("a line that comes later" in line for line in following.stdout)
+    finally:
+        following.kill()
+        following.wait()
+    cli.run("stop-session", session)
+
+
+def test_a_second_deploy_makes_the_next_version(cli: Cli, project: Path, deployed: str, aws: Aws) -> None:
+    main = project / "app" / "hello" / "main.py"
+    main.write_text(main.read_text().replace("Hello! You said", "Good day! You said"))
+    cli.run("deploy", timeout=DEPLOY_TIMEOUT)
+    runtime_id = deployed.rsplit("/", 1)[1]
+    assert aws.control.get_agent_runtime(agentRuntimeId=runtime_id)["agentRuntimeVersion"] == "2"
+    session = new_session_id()
+    assert "Good day!" in cli.run("invoke", "--session-id", session, "hello").stdout
+    cli.run("stop-session", session)
+
+
+def test_errors_end_with_a_hint(cli: Cli, deployed: str) -> None:
+    short = cli.run("invoke", "--session-id", "short", "x", code=2).stderr
+    assert "33" in short
+    unreachable = cli.run("status", "--endpoint-url", "http://127.0.0.1:9", code=4).stderr
+    assert "127.0.0.1:9" in unreachable

@@ -1,0 +1,45 @@
+"""The KVM path, for real: a server under `--accelerator kvm` in an emulated machine that has virtualisation."""
+
+import platform
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from harness.aws import Aws, agent_zip
+from harness.nested import HostCannot, NestedMachine
+
+pytestmark = [
+    pytest.mark.microvm,
+    pytest.mark.timeout(1500),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="the emulated processor is AMD's"),
+]
+
+
+@pytest.fixture(scope="module")
+def nested() -> Iterator[NestedMachine]:
+    machine = NestedMachine("PYTHON_3_13")
+    try:
+        machine.build()
+        machine.start()
+        yield machine
+    except HostCannot as problem:
+        pytest.skip(str(problem))
+    finally:
+        machine.clean_up()
+
+
+def test_an_agent_answers_under_kvm(nested: NestedMachine, capsys: pytest.CaptureFixture[str]) -> None:
+    aws = Aws(nested, "PYTHON_3_13", read_timeout=600)
+    runtime = aws.deploy(agent_zip("toolbox"), timeout=300)
+    session = runtime.session()
+    start = time.monotonic()
+    session.do("remember", value="under KVM")
+    cold = time.monotonic() - start
+    start = time.monotonic()
+    assert session.do("recall") == "under KVM"
+    warm = time.monotonic() - start
+    assert session.do("whoami")["folder"] == "/var/task"
+    session.stop()
+    with capsys.disabled():
+        print(f"\nunder nested KVM: first answer after {cold:.1f} s, the next after {warm:.2f} s")
