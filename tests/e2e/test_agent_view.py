@@ -21,7 +21,7 @@ def test_environment(one: AgentSession) -> None:
     assert environment["AGENT_VERSION"] == "1"
     assert environment["DOCKER_CONTAINER"] == "1"
     assert environment["AWS_REGION"] == environment["AWS_DEFAULT_REGION"] == "us-east-1"
-    assert f"/runtime/{one.runtime.id}" in environment["OTEL_RESOURCE_ATTRIBUTES"]
+    assert f"{one.runtime.arn}/runtime-endpoint/DEFAULT" in environment["OTEL_RESOURCE_ATTRIBUTES"]
 
 
 def test_headers(one: AgentSession) -> None:

@@ -36,15 +36,15 @@ class Cli:
         assert done.returncode == code, f"agentcore {arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [BINARIES / "agentcore", *arguments],
-            cwd=self._project,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(self, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                [BINARIES / "agentcore", *arguments],
+                cwd=self._project,
+                env=self._environment,
+                stdout=file,
+                stderr=file,
+            )
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +107,14 @@ def test_status_logs_and_json(cli: Cli, deployed: str) -> None:
     cli.run("stop-session", session)
 
 
-def test_following_the_logs(cli: Cli, deployed: str) -> None:
-    session = new_session_id()
+def test_following_the_logs(cli: Cli, deployed: str, tmp_path: Path) -> None:
+    session, output = new_session_id(), tmp_path / "output"
     cli.run("invoke", "--session-id", session, "before")
-    following = cli.start("logs", "--follow", "--session-id", session)
+    following = cli.start(output, "logs", "--follow", "--session-id", session)
     try:
+        wait_until("the earlier line", lambda: "before" in output.read_text(), 15)
         cli.run("invoke", "--session-id", session, "a line that comes later")
-        assert following.stdout is not None
-        assert any("a line that comes later" in line for line in following.stdout)
+        wait_until("the line that came later", lambda: "a line that comes later" in output.read_text(), 15)
     finally:
         following.kill()
         following.wait()

@@ -284,7 +284,7 @@ fn devices_encryption_and_strange_compression_are_refused() {
 fn the_entry_point_must_be_there_and_executable_by_the_runtime() {
     let (_folder, zip) = Zip::good()
         .file("pkg/app.py", 0o644, b"")
-        .file("secret.py", 0o600, b"")
+        .file("secret.py", 0o200, b"")
         .finish();
     let ask = |items: &[&str], runtime| {
         check(
@@ -311,7 +311,7 @@ fn the_entry_point_must_be_there_and_executable_by_the_runtime() {
     );
     assert_refused(
         ask(&["secret.py"], RuntimeKind::Python313),
-        &["mode 600", "chmod 644"],
+        &["mode 200", "chmod 644"],
     );
     assert_refused(
         ask(&["main.py"], RuntimeKind::Node22),

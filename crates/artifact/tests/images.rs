@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use coracle_artifact::images::{DebianMirrors, ImageError, ImageStore};
+use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::{Progress, initramfs};
 use coracle_types::RuntimeKind;
 use tar::{Builder, EntryType, Header};
@@ -70,7 +70,7 @@ fn rootfs(path: &Path) {
 }
 
 fn store(folder: &Path) -> ImageStore {
-    ImageStore::open(folder.join("images"), DebianMirrors::default()).unwrap()
+    ImageStore::open(folder.join("images"), None).unwrap()
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl HostEnd {
     /// Resolves when the channel is closed, whoever closed it.
     pub async fn closed(&self) {
         // An error means that the driver is gone, which is the same.
-        let _ = self.closed.clone().wait_for(|closed| *closed).await;
+        self.closed.clone().wait_for(|closed| *closed).await.ok();
     }
 }
 
@@ -136,7 +136,7 @@ async fn drive_host<T: futures::AsyncRead + futures::AsyncWrite + Unpin>(
             if let Some(answer) = waiting.take() {
                 match connection.poll_new_outbound(cx) {
                     Poll::Ready(result) => {
-                        let _ = answer.send(result);
+                        answer.send(result).ok();
                         continue;
                     }
                     Poll::Pending => waiting = Some(answer),
@@ -159,8 +159,9 @@ async fn drive_host<T: futures::AsyncRead + futures::AsyncWrite + Unpin>(
         }
     })
     .await;
-    let _ = closing.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| connection.poll_close(cx))).await;
+    // Nobody listens any more, or the guest does not answer: either way it is over.
+    closing.send(true).ok();
+    tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| connection.poll_close(cx))).await.ok();
 }
 
 /// The guest's end.
@@ -256,7 +257,7 @@ mod tests {
     async fn a_lost_guest_closes_the_host_end() {
         let (host, guest) = pair().await;
         drop(guest);
-        let _ = host.open(&StreamHeader::Control).await;
+        host.open(&StreamHeader::Control).await.ok();
         tokio::time::timeout(Duration::from_secs(5), host.closed()).await.expect("closed within 5 s");
         assert!(matches!(host.open(&StreamHeader::Control).await, Err(MuxError::Closed)));
     }

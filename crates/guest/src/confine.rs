@@ -46,6 +46,9 @@ impl Confinement {
             rustix::io::write(procs.as_fd(), b"0")?;
         }
         rustix::process::setsid()?;
+        if !self.whole_machine {
+            rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        }
         rustix::process::umask(Mode::WGRP | Mode::WOTH);
         limit(Resource::Core, 0)?;
         if self.whole_machine {

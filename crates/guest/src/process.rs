@@ -1,9 +1,10 @@
 //! The guest as an ordinary process: no isolation, the same protocol.
 //!
-//! Its channel is its standard input, a connected socket. When the socket ends, because the server asked for
-//! the end or died, everything the agent started ends, too: orphans among its descendants are adopted by this
-//! process, so that none escapes. With a network namespace of its own, many agents can listen on the same
-//! port at once; where the system allows none, the guest says so and shares the host's.
+//! Its channel is its standard input, a connected socket. When the socket ends because the server is gone, or
+//! the server asks for the end, by the channel or by SIGTERM, everything the agent started ends, too: orphans
+//! among its descendants are adopted by this process, so that none escapes. With a network namespace of its own,
+//! many agents can listen on the same port at once; where the system allows none, the guest says so and shares
+//! the host's.
 
 use std::collections::HashMap;
 use std::os::fd::AsFd as _;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use coracle_guest_proto::message::Usage;
 use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{chain, say};
 use crate::failure::{Doing as _, Failure};
@@ -59,11 +61,15 @@ async fn run() -> Result<(), Failure> {
         .set_nonblocking(true)
         .doing(|| "opening the channel".to_owned())?;
     let channel = tokio::net::UnixStream::from_std(channel).doing(|| "opening the channel".to_owned())?;
+    let mut terminated = signal(SignalKind::terminate()).doing(|| "watching for signals".to_owned())?;
     let guest = Guest::new(Place::Process);
-    let served = guest.serve(channel).await;
+    let served = tokio::select! {
+        served = guest.serve(channel) => served,
+        _ = terminated.recv() => Ok(true),
+    };
     guest.end().await;
     served
-        .map(|_| ())
+        .map(drop)
         .map_err(|error| Failure::new("serving the channel", chain(&error)))
 }
 

@@ -108,7 +108,7 @@ pub struct SandboxConfig {
     /// Memory of a sandbox, in MiB.
     pub memory_mib: u32,
     /// Virtual processors of a sandbox.
-    pub vcpus: u32,
+    pub vcpus: u8,
     /// Private disk of a sandbox, in MiB. Takes only what is written.
     pub disk_mib: u32,
 }

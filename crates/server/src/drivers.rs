@@ -1,35 +1,142 @@
 //! Opens the driver that the configuration names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_artifact::code::CodeStore;
+use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_supervisor::driver::Driver;
+use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError};
+use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
 use coracle_supervisor::driver::simulated::SimulatedDriver;
+use coracle_vmm::Accelerator;
 
-use crate::config::{Config, DriverKind};
+use crate::config::{AcceleratorChoice, Config, DriverKind};
+
+/// How long a guest may take from power-on until its program answers. Emulation on a busy machine is slow.
+const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Why a driver could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
-    #[error("todo")]
-    Todo,
+    /// The guest program is not where it should be.
+    #[error("the guest program {0} is missing; build it with: cargo xtask build")]
+    NoGuest(PathBuf),
+    /// Where this program is could not be found out, and with it where the guest program is.
+    #[error("the program's own location is unknown")]
+    Location(#[source] std::io::Error),
+    /// QEMU is not installed.
+    #[error(
+        "{program} is not installed; microVMs need it. Install it with: apt-get install {package}, or start with \
+         --driver process, which isolates nothing"
+    )]
+    NoQemu {
+        /// The program.
+        program: &'static str,
+        /// The package of Debian and Ubuntu that has it.
+        package: &'static str,
+    },
+    /// There are no microVMs on this processor.
+    #[error("microVMs are not supported on {0} processors")]
+    Architecture(&'static str),
+    /// The folder of images, or the guest kernel in it.
+    #[error("the guest kernel and base images cannot be used")]
+    Images(#[source] ImageError),
+    /// The work was torn down under way.
+    #[error("the preparation was interrupted")]
+    Interrupted(#[source] tokio::task::JoinError),
+    /// The microVM driver.
+    #[error("microVMs cannot be run on this machine")]
+    Microvm(#[source] MicrovmError),
 }
 
-/// Opens the driver.
+/// Opens the driver, finding out what it needs to know of this machine.
 ///
 /// # Errors
 /// When this machine cannot run it.
-pub async fn open(
-    config: &Config,
-    _data_dir: &Path,
-    _code: CodeStore,
-) -> Result<Arc<dyn Driver>, DriverError> {
+pub async fn open(config: &Config, data_dir: &Path, code: CodeStore) -> Result<Arc<dyn Driver>, DriverError> {
     match config.sandbox.driver {
         DriverKind::Simulated => {
             tracing::warn!("the simulated driver runs no agent code: it is for testing clients only");
             Ok(Arc::new(SimulatedDriver::default()))
         }
-        DriverKind::Process | DriverKind::Microvm => Err(DriverError::Todo),
+        DriverKind::Process => {
+            tracing::warn!("the process driver isolates nothing: use it for development only");
+            Ok(Arc::new(ProcessDriver::new(ProcessConfig {
+                data_dir: data_dir.to_owned(),
+                code,
+                guest: guest_program()?,
+                host_network: false,
+                path: std::env::var("PATH").unwrap_or_default(),
+            })))
+        }
+        DriverKind::Microvm => {
+            let config = microvm_config(config, data_dir, code)?;
+            let images = config.images.clone();
+            let kernel = tokio::task::spawn_blocking(move || {
+                images.ensure_kernel(&|doing: &str, _: Option<f32>| tracing::info!("guest kernel, once: {doing}"))
+            });
+            kernel.await.map_err(DriverError::Interrupted)?.map_err(DriverError::Images)?;
+            let driver = MicrovmDriver::new(config);
+            if driver.accelerator().await.map_err(DriverError::Microvm)? == Accelerator::Tcg {
+                tracing::warn!(
+                    "microVMs run in emulation, which is for development: slow, and no security boundary. \
+                     `coracle doctor` says why KVM is not used"
+                );
+            }
+            Ok(Arc::new(driver))
+        }
     }
+}
+
+/// The settings of the `microvm` driver.
+///
+/// # Errors
+/// When a program is missing.
+pub fn microvm_config(config: &Config, data_dir: &Path, code: CodeStore) -> Result<MicrovmConfig, DriverError> {
+    let images = config.images_dir.clone().unwrap_or_else(|| data_dir.join("images"));
+    Ok(MicrovmConfig {
+        data_dir: data_dir.to_owned(),
+        images: ImageStore::open(images, None).map_err(DriverError::Images)?,
+        code,
+        qemu: qemu_program()?,
+        guest: guest_program()?,
+        memory_mib: config.sandbox.memory_mib,
+        vcpus: config.sandbox.vcpus,
+        scratch_mib: config.sandbox.disk_mib,
+        accelerator: match config.sandbox.accelerator {
+            AcceleratorChoice::Auto => microvm::AcceleratorChoice::Auto,
+            AcceleratorChoice::Kvm => microvm::AcceleratorChoice::Kvm,
+            AcceleratorChoice::Tcg => microvm::AcceleratorChoice::Tcg,
+        },
+        boot_timeout: BOOT_TIMEOUT,
+    })
+}
+
+/// `coracle-guest`, which is beside this program.
+///
+/// # Errors
+/// When it is not there.
+pub fn guest_program() -> Result<PathBuf, DriverError> {
+    let own = std::env::current_exe().map_err(DriverError::Location)?;
+    let guest = own.with_file_name("coracle-guest");
+    if guest.is_file() { Ok(guest) } else { Err(DriverError::NoGuest(guest)) }
+}
+
+/// QEMU for this machine's own processor.
+///
+/// # Errors
+/// When it is not installed.
+pub fn qemu_program() -> Result<PathBuf, DriverError> {
+    let (program, package) = match std::env::consts::ARCH {
+        "x86_64" => ("qemu-system-x86_64", "qemu-system-x86"),
+        "aarch64" => ("qemu-system-aarch64", "qemu-system-arm"),
+        other => return Err(DriverError::Architecture(other)),
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
+        .ok_or(DriverError::NoQemu { program, package })
 }

@@ -6,13 +6,14 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_types::Incarnation;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Pool, Sqlite, Transaction};
 
-use crate::StoreError;
+use crate::{Quotas, StoreError};
 
 pub(crate) type Db = Sqlite;
 pub(crate) type Connection = sqlx::SqliteConnection;
@@ -30,6 +31,7 @@ pub struct Store {
     writer: Pool<Db>,
     readers: Pool<Db>,
     incarnation: Incarnation,
+    quotas: Arc<Quotas>,
 }
 
 impl Store {
@@ -76,7 +78,21 @@ impl Store {
             writer,
             readers,
             incarnation,
+            quotas: Arc::default(),
         })
+    }
+
+    /// The same store with these quotas; a store that is opened has none.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Quotas) -> Self {
+        Self {
+            quotas: Arc::new(quotas),
+            ..self
+        }
+    }
+
+    pub(crate) fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// Which start of the server this is: one more than at the last opening.

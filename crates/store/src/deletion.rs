@@ -3,8 +3,8 @@
 
 use coracle_types::{EndpointArn, EndpointName, ResourceStatus, RuntimeId};
 
+use crate::annotations::delete_annotations;
 use crate::runtimes::{require_runtime, touch};
-use crate::tags::delete_tags;
 use crate::versions::newest_version;
 use crate::{Deletion, Owner, RuntimeVersion, Store, StoreError, UnixMicros};
 
@@ -79,12 +79,12 @@ impl Store {
             touch(&mut transaction, id, now).await?;
         } else {
             let arn = current.runtime.arn();
-            delete_tags(&mut transaction, &arn.to_string()).await?;
+            delete_annotations(&mut transaction, &arn.to_string()).await?;
             let default = EndpointArn {
                 runtime: arn,
                 endpoint: EndpointName::default_endpoint(),
             };
-            delete_tags(&mut transaction, &default.to_string()).await?;
+            delete_annotations(&mut transaction, &default.to_string()).await?;
             crate::sessions::end_sessions_of(&mut transaction, id, "deleted", now).await?;
             // Versions and endpoints go with it.
             sqlx::query("DELETE FROM runtime WHERE runtime_id = $1")

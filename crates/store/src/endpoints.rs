@@ -2,11 +2,12 @@
 
 use coracle_types::{EndpointArn, EndpointName, ResourceStatus, RuntimeId, VersionNumber, random_suffix};
 
+use crate::annotations::delete_annotations;
 use crate::database::{Connection, Row};
 use crate::error::unique;
 use crate::idempotency::{record, replayed};
 use crate::runtimes::{require_runtime, require_standing_runtime};
-use crate::tags::{delete_tags, insert_tags};
+use crate::tags::insert_tags;
 use crate::versions::{finished, newest_version, require_version};
 use crate::{Applied, Idempotency, Listed, Owner, Page, Store, StoreError, Tags, UnixMicros, row};
 
@@ -62,7 +63,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for the runtime or the version; [`StoreError::WrongStatus`] when the runtime is
-    /// being deleted; [`StoreError::EndpointExists`]; [`StoreError::TokenMismatch`]; or when the database fails.
+    /// being deleted; [`StoreError::EndpointExists`]; [`StoreError::QuotaReached`]; [`StoreError::TooManyTags`];
+    /// [`StoreError::TokenMismatch`]; or when the database fails.
     pub async fn create_endpoint(
         &self,
         owner: &Owner,
@@ -82,6 +84,7 @@ impl Store {
         };
         let endpoint = Endpoint::new(id, new.name.clone(), target.number, new.description.clone(), now);
         endpoint.insert(&mut transaction).await?;
+        self.quotas().allow_endpoint(&mut transaction, owner, id).await?;
         let arn = EndpointArn {
             runtime: runtime.arn(),
             endpoint: new.name.clone(),
@@ -251,7 +254,7 @@ impl Store {
                 runtime: runtime.arn(),
                 endpoint: name.clone(),
             };
-            delete_tags(&mut transaction, &arn.to_string()).await?;
+            delete_annotations(&mut transaction, &arn.to_string()).await?;
             sqlx::query("DELETE FROM endpoint WHERE runtime_id = $1 AND name = $2")
                 .bind(id.as_str())
                 .bind(name.as_str())

@@ -27,6 +27,14 @@ pub enum StoreError {
     /// The runtime has used up its version numbers.
     #[error("the runtime can have no more versions")]
     VersionsExhausted,
+    /// The account has as many of something as it may have.
+    #[error("the quota of {limit} {what} is reached")]
+    QuotaReached {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
     /// The resource would have more tags than allowed.
     #[error("too many tags")]
     TooManyTags,

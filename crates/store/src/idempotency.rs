@@ -56,6 +56,31 @@ impl Store {
         find(&mut *self.read().await?, owner, operation, token, digest, now).await
     }
 
+    /// Records the response to a request whose effect is not in the store.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn record_outcome(
+        &self,
+        owner: &Owner,
+        operation: &str,
+        token: &str,
+        digest: &str,
+        response: &str,
+        now: UnixMicros,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let outcome = Idempotency {
+            operation,
+            token,
+            digest,
+            response: &|()| response.to_owned(),
+        };
+        record(&mut transaction, owner, Some(&outcome), &(), now).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Forgets outcomes older than 24 hours. Returns how many.
     ///
     /// # Errors

@@ -7,7 +7,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `runtimes`, `versions`, `endpoints`, `tags` | the control plane's resources and their state machines |
+//! | `runtimes`, `versions`, `endpoints` | the control plane's resources and their state machines |
+//! | `tags`, `policies`, `annotations` | what is attached to a resource by its ARN, and gone with it |
+//! | `quotas` | how many resources an account may have |
 //! | `deletion`, `unfinished` | taking runtimes down, and what a crash left half-way |
 //! | `idempotency` | the outcome of requests that carried a client token |
 //! | `sessions` | who owns which session, under which generation |
@@ -15,6 +17,7 @@
 //!
 //! Time is given by the caller as [`UnixMicros`], so that an answer and the stored row agree.
 
+mod annotations;
 mod buckets;
 mod database;
 mod deletion;
@@ -24,6 +27,8 @@ mod idempotency;
 mod listing;
 mod objects;
 mod page;
+mod policies;
+mod quotas;
 mod row;
 mod runtimes;
 mod sessions;
@@ -41,6 +46,7 @@ pub use idempotency::{Applied, Idempotency, Lookup};
 pub use listing::{ListingPosition, ListingQuery, ObjectListing};
 pub use objects::Object;
 pub use page::{Listed, Page};
+pub use quotas::{Quota, Quotas};
 pub use runtimes::{Deletion, NewRuntime, Owner, Runtime, RuntimeCursor, RuntimeVersion};
 pub use sessions::{Claim, EndedSession, NewSession, Session, SessionState};
 pub use tags::{MAX_TAGS, Tags};

@@ -122,7 +122,8 @@ impl Store {
     /// Makes a runtime with version 1 and the `DEFAULT` endpoint, all in `CREATING`.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::TokenMismatch`], or when the database fails.
+    /// [`StoreError::NameTaken`]; [`StoreError::QuotaReached`]; [`StoreError::TooManyTags`];
+    /// [`StoreError::TokenMismatch`]; or when the database fails.
     pub async fn create_runtime(
         &self,
         new: &NewRuntime,
@@ -134,6 +135,7 @@ impl Store {
             return Ok(Applied::Before(response));
         }
         insert_runtime(&mut transaction, new, now).await?;
+        self.quotas().allow_runtime(&mut transaction, &new.owner).await?;
         let runtime = require_runtime(&mut transaction, &new.owner, &new.id).await?;
         let version = Version {
             runtime: new.id.clone(),

@@ -1,13 +1,12 @@
-//! Tags of runtimes and endpoints, keyed by the resource's ARN and gone with the resource.
+//! Tags of runtimes and endpoints.
 
 use std::collections::BTreeMap;
 
 use coracle_types::InvocationTarget;
 
+use crate::annotations::require_resource;
 use crate::database::Connection;
-use crate::endpoints::require_endpoint;
-use crate::runtimes::require_runtime;
-use crate::{Owner, Store, StoreError};
+use crate::{Store, StoreError};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -57,26 +56,6 @@ impl Store {
     }
 }
 
-/// The resource's ARN as it is stored, if the resource exists.
-async fn require_resource(
-    connection: &mut Connection,
-    resource: &InvocationTarget,
-) -> Result<String, StoreError> {
-    let runtime = resource.runtime();
-    let owner = Owner {
-        account: runtime.account.clone(),
-        region: runtime.region.clone(),
-    };
-    require_runtime(connection, &owner, &runtime.runtime).await?;
-    match resource {
-        InvocationTarget::Runtime(arn) => Ok(arn.to_string()),
-        InvocationTarget::Endpoint(arn) => {
-            require_endpoint(connection, &runtime.runtime, &arn.endpoint).await?;
-            Ok(arn.to_string())
-        }
-    }
-}
-
 async fn all_tags(connection: &mut Connection, arn: &str) -> Result<Tags, StoreError> {
     let tags: Vec<(String, String)> =
         sqlx::query_as("SELECT tag_key, tag_value FROM tag WHERE resource_arn = $1")
@@ -105,13 +84,5 @@ pub(crate) async fn insert_tags(
     if all_tags(connection, arn).await?.len() > MAX_TAGS {
         return Err(StoreError::TooManyTags);
     }
-    Ok(())
-}
-
-pub(crate) async fn delete_tags(connection: &mut Connection, arn: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM tag WHERE resource_arn = $1")
-        .bind(arn)
-        .execute(connection)
-        .await?;
     Ok(())
 }

@@ -34,7 +34,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::WrongStatus`] unless the newest version allows an update;
-    /// [`StoreError::VersionsExhausted`]; [`StoreError::TokenMismatch`]; or when the database fails.
+    /// [`StoreError::VersionsExhausted`]; [`StoreError::QuotaReached`]; [`StoreError::TokenMismatch`]; or when
+    /// the database fails.
     pub async fn create_version(
         &self,
         owner: &Owner,
@@ -63,6 +64,7 @@ impl Store {
             updated_at: now,
         };
         insert_version(&mut transaction, &version).await?;
+        self.quotas().allow_version(&mut transaction, owner, id).await?;
         retarget_default(&mut transaction, id, version.number, now).await?;
         touch(&mut transaction, id, now).await?;
         runtime.updated_at = now;

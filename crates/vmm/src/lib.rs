@@ -23,7 +23,7 @@ mod vm;
 
 pub use config::{Accelerator, Access, Disk, MachineConfig};
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
-pub use procfs::MemoryMap;
+pub use procfs::{MemoryMap, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};
 pub use sweep::sweep;
 pub use vm::{Vm, VmError};

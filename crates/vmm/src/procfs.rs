@@ -43,6 +43,18 @@ pub(crate) fn memory(pid: u32) -> io::Result<MemoryMap> {
     Ok(parse_memory(&fs::read_to_string(path)?))
 }
 
+/// What all processes that work in the folder or below it have of the host's memory.
+pub fn memory_of_processes_in(folder: &Path) -> MemoryMap {
+    let pids = pids().unwrap_or_default().into_iter();
+    let working = pids.filter(|pid| origin(*pid).is_ok_and(|(at, _)| at.starts_with(folder)));
+    working
+        .filter_map(|pid| memory(pid).ok())
+        .fold(MemoryMap::default(), |sum, one| MemoryMap {
+            private: sum.private + one.private,
+            shared: sum.shared + one.shared,
+        })
+}
+
 /// Field 22 of proc_pid_stat(5); the second field is a name in parentheses that may hold anything.
 fn parse_start_time(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?

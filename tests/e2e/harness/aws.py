@@ -22,6 +22,8 @@ BUCKET = "coracle-tests"
 # A first invocation boots a machine, in emulation and beside other tests.
 INVOKE_TIMEOUT = 120
 STATUS_TIMEOUT = 60.0
+# The service documents up to 15 s between the answer to a stop and the end of the session.
+CONFLICT_TIMEOUT = 30.0
 
 Json = dict[str, Any]
 
@@ -194,8 +196,19 @@ class AgentSession:
         return self.invoke(json.dumps({"do": do, **arguments}).encode(), contentType="application/json")
 
     def do(self, command: str, **arguments: Any) -> Any:
-        """Sends a command to the toolbox agent and returns what it answers."""
-        return json.loads(self.start(command, **arguments)["response"].read())
+        """Sends a command to the toolbox agent and returns what it answers.
+
+        Tries again while the session is being started or ended, as SDKs do by themselves.
+        """
+
+        def answered() -> Json | None:
+            try:
+                return self.start(command, **arguments)
+            except self.runtime.aws.data.exceptions.RetryableConflictException:
+                return None
+
+        answer = wait_until(f"session {self.id} to be neither starting nor stopping", answered, CONFLICT_TIMEOUT)
+        return json.loads(answer["response"].read())
 
     def fails(self, do: str, **arguments: Any) -> Json:
         """Sends a command that must fail, and returns `{"status", "code", "message"}` of the failure."""
@@ -212,6 +225,16 @@ class AgentSession:
             runtimeSessionId=self.id,
             **({"qualifier": self.qualifier} if self.qualifier else {}),
         )
+
+    def stopped(self) -> bool:
+        """Whether the session is gone."""
+        try:
+            self.stop()
+        except ClientError as error:
+            if failure(error)["status"] not in (404, 409):
+                raise
+            return failure(error)["status"] == 404
+        raise AssertionError(f"session {self.id} could be stopped twice")
 
     def stop_if_running(self) -> None:
         """Frees what the session holds; it may have ended already."""

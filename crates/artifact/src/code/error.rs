@@ -137,7 +137,7 @@ pub enum EntryPointProblem {
     #[error("the entry point {file} is not a regular file")]
     NotAFile { file: String },
     #[error(
-        "the entry point {file} is not readable by everyone (mode {mode:o}); chmod 644 it before zipping"
+        "the entry point {file} is not readable by its owner (mode {mode:o}); chmod 644 it before zipping"
     )]
     NotReadable { file: String, mode: u16 },
 }

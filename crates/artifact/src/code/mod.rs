@@ -108,7 +108,7 @@ fn check_entry_file(tree: &Tree, file: &str) -> Result<(), CodeError> {
     if !matches!(found.kind, Kind::File(_)) {
         return Err(EntryPointProblem::NotAFile { file: name() }.into());
     }
-    if found.metadata.mode & 0o004 == 0 {
+    if found.metadata.mode & 0o400 == 0 {
         return Err(EntryPointProblem::NotReadable {
             file: name(),
             mode: found.metadata.mode,

@@ -3,23 +3,16 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use coracle_types::RuntimeKind;
 use serde::{Deserialize, Serialize};
 
-use super::debian::{architecture, download_settings};
+use super::debian::Variant;
 use super::{ImageError, ImageStore, current, make_current, read_manifest, rootfs, write_manifest};
-use crate::command::{CommandError, Tool, assign};
 use crate::progress::Progress;
 use crate::{erofs, files, tar_tree};
 
-const MMDEBSTRAP: Tool = Tool {
-    name: "mmdebstrap",
-    purpose: "to build base images from Debian packages",
-    package: "mmdebstrap",
-};
-const BUILD_DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// Largest root file system that is taken, in bytes.
 const MAX_ROOTFS: u64 = 20 * 1024 * 1024 * 1024;
 const PACKAGES: &str = "python3,ca-certificates,tzdata,libstdc++6,netbase";
@@ -192,31 +185,7 @@ impl ImageStore {
     fn bootstrap(&self, runtime: RuntimeKind, progress: &dyn Progress) -> Result<BaseImage, ImageError> {
         let suite = suite(runtime).ok_or(ImageError::NoRecipe(runtime))?;
         let folder = self.base_folder(runtime);
-        let archive = files::draft_file(&folder)?;
-        let sources = files::draft_file(&folder)?;
-        fs::write(sources.path(), self.mirrors.sources(suite)?)?;
-        let settings = files::draft_file(&folder)?;
-        fs::write(settings.path(), download_settings()?)?;
-
-        let mut command = MMDEBSTRAP.call([
-            "--variant=essential",
-            "--format=tar",
-            &format!("--include={PACKAGES}"),
-            &format!("--architectures={}", architecture()?),
-        ])?;
-        command
-            .arg(assign("--aptopt", settings.path()))
-            .args([suite, "-"])
-            .arg(sources.path());
-        command.stdout(archive.reopen()?);
-        MMDEBSTRAP
-            .run(
-                &mut command,
-                BUILD_DEADLINE,
-                &format!("Installing Debian {suite}"),
-                progress,
-            )
-            .map_err(explain_privileges)?;
+        let archive = self.debian(suite, Variant::Essential, PACKAGES, &folder, progress)?;
         let source = format!("Debian {suite}");
         self.convert(runtime, archive.path(), source, Origin::Debian, progress)
     }
@@ -266,19 +235,4 @@ enum Origin {
     Debian,
     /// Brought by an operator: taken as it is.
     Given,
-}
-
-fn explain_privileges(error: CommandError) -> ImageError {
-    let without_privileges = match &error {
-        CommandError::Failed { said, .. } => {
-            ["chroot mode", "unshare", "user namespace", "subuid", "newuidmap"]
-                .iter()
-                .any(|hint| said.contains(hint))
-        }
-        _ => false,
-    };
-    if without_privileges && !rustix::process::geteuid().is_root() {
-        return ImageError::NoPrivileges(error);
-    }
-    error.into()
 }

@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::debian::{PrivateApt, architecture};
+use super::debian::{Variant, architecture};
 use super::modules::{self, MICROVM_MODULES, NESTED_KVM_MODULES};
 use super::{ImageError, ImageStore, current, make_current, read_manifest, vmlinuz, write_manifest};
 use crate::files;
 use crate::progress::Progress;
+use crate::tar_tree::{self, TarSource};
+use crate::tree::{Content, ContentSource, Kind, Tree};
 
 /// The suite whose kernel is used.
 const SUITE: &str = "bookworm";
+/// Largest file that is taken out of the kernel package, in bytes.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// A guest kernel with the modules it may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +29,7 @@ pub struct KernelImage {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Manifest {
-    package: String,
+    release: String,
     has_vmlinux: bool,
     /// Each module with those it needs.
     modules: BTreeMap<String, Vec<String>>,
@@ -33,9 +37,9 @@ struct Manifest {
 }
 
 impl KernelImage {
-    /// The package it comes from, which names its release.
-    pub fn package(&self) -> &str {
-        &self.manifest.package
+    /// The kernel's release, such as `6.1.0-56-cloud-amd64`.
+    pub fn release(&self) -> &str {
+        &self.manifest.release
     }
 
     /// The kernel as boot loaders take it (bzImage or Image).
@@ -54,7 +58,7 @@ impl KernelImage {
     /// When one is neither here nor built in.
     pub fn modules(&self, wanted: &[&str]) -> Result<Vec<PathBuf>, ImageError> {
         let order = modules::load_order(wanted, &self.manifest.modules, &self.manifest.built_in)
-            .map_err(|missing| bad_kernel(self.package(), format!("has no module {missing}")))?;
+            .map_err(|missing| bad_kernel(format!("has no module {missing}")))?;
         Ok(order.iter().map(|name| module_file(&self.folder, name)).collect())
     }
 }
@@ -97,50 +101,95 @@ impl ImageStore {
 
     fn fetch_kernel(&self, progress: &dyn Progress) -> Result<KernelImage, ImageError> {
         let kernels = self.folder.join("kernel");
-        let apt = PrivateApt::new(&kernels, &self.mirrors, SUITE, progress)?;
-        let meta = format!("linux-image-cloud-{}", architecture()?);
-        let package = apt.dependency(&meta, "linux-image-")?;
-        let unpacked = files::draft_folder(&kernels)?;
-        apt.unpack(&package, unpacked.path(), progress)?;
+        let package = format!("linux-image-cloud-{}", architecture()?);
+        let archive = self.debian(SUITE, Variant::Extract, &package, &kernels, progress)?;
 
         progress.step("Preparing the guest kernel", None);
+        let (tree, contents) = tar_tree::read_tar(archive.path())?;
+        let mut unpacked = Unpacked { tree, contents };
         let draft = files::draft_folder(&kernels)?;
-        let manifest = assemble(unpacked.path(), draft.path(), &package)?;
+        let manifest = assemble(&mut unpacked, draft.path())?;
         write_manifest(draft.path(), &manifest)?;
-        let folder = kernels.join(&package);
+        let folder = kernels.join(&manifest.release);
         files::publish_folder(draft, &folder)?;
-        make_current(&kernels, &package)?;
+        make_current(&kernels, &manifest.release)?;
         Ok(KernelImage { folder, manifest })
     }
 }
 
+/// The files of the kernel package.
+struct Unpacked {
+    tree: Tree,
+    contents: TarSource,
+}
+
+impl Unpacked {
+    /// The name in `folder` that begins with `prefix`, without it.
+    fn name(&self, folder: &str, prefix: &str) -> Option<String> {
+        let Kind::Directory(entries) = &self.tree.inode(self.tree.find(folder.as_bytes())?).kind else {
+            return None;
+        };
+        entries.keys().find_map(|name| {
+            std::str::from_utf8(name)
+                .ok()?
+                .strip_prefix(prefix)
+                .map(str::to_owned)
+        })
+    }
+
+    /// The content of a file, which must be smaller than [`MAX_FILE`].
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, ImageError> {
+        let missing = || bad_kernel(format!("has no {path}"));
+        let inode = self
+            .tree
+            .inode(self.tree.find(path.as_bytes()).ok_or_else(missing)?);
+        match &inode.kind {
+            Kind::File(Content::Inline(bytes)) => Ok(bytes.clone()),
+            Kind::File(Content::Stored { key, size }) if *size <= MAX_FILE => {
+                let mut bytes = Vec::new();
+                self.contents.open(*key)?.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    fn lines(&mut self, path: &str) -> Result<Vec<String>, ImageError> {
+        Ok(String::from_utf8_lossy(&self.read(path)?)
+            .lines()
+            .map(str::to_owned)
+            .collect())
+    }
+}
+
 /// Copies what is needed of an unpacked kernel package to `target`.
-fn assemble(unpacked: &Path, target: &Path, package: &str) -> Result<Manifest, ImageError> {
-    let image = find(&unpacked.join("boot"), "vmlinuz-")?
-        .ok_or_else(|| bad_kernel(package, "holds no kernel".to_owned()))?;
-    let vmlinuz = fs::read(image)?;
+fn assemble(unpacked: &mut Unpacked, target: &Path) -> Result<Manifest, ImageError> {
+    let release = unpacked
+        .name("boot", "vmlinuz-")
+        .ok_or_else(|| bad_kernel("holds no kernel".to_owned()))?;
+    let vmlinuz = unpacked.read(&format!("boot/vmlinuz-{release}"))?;
     put(&target.join("vmlinuz"), &vmlinuz)?;
     let vmlinux = vmlinuz::extract(&vmlinuz)?;
     if let Some(vmlinux) = &vmlinux {
         put(&target.join("vmlinux"), vmlinux)?;
     }
 
-    let tree = find(&unpacked.join("lib/modules"), "")?
-        .ok_or_else(|| bad_kernel(package, "holds no modules".to_owned()))?;
-    let list = |name: &str| fs::read_to_string(tree.join(name));
-    let built_in = list("modules.builtin")?
-        .lines()
-        .map(modules::canonical_name)
+    let folder = format!("lib/modules/{release}");
+    let built_in = unpacked.lines(&format!("{folder}/modules.builtin"))?;
+    let built_in = built_in
+        .iter()
+        .map(|line| modules::canonical_name(line))
         .collect();
-    let paths: BTreeMap<String, PathBuf> = list("modules.order")?
-        .lines()
-        .map(|line| (modules::canonical_name(line), tree.join(line)))
+    let paths = unpacked.lines(&format!("{folder}/modules.order"))?;
+    let paths = paths
+        .iter()
+        .map(|line| (modules::canonical_name(line), format!("{folder}/{line}")))
         .collect();
-    let kept = copy_modules(&paths, &built_in, target, package)?;
+    let modules = copy_modules(unpacked, &paths, &built_in, target)?;
     Ok(Manifest {
-        package: package.to_owned(),
+        release,
         has_vmlinux: vmlinux.is_some(),
-        modules: kept,
+        modules,
         built_in,
     })
 }
@@ -148,10 +197,10 @@ fn assemble(unpacked: &Path, target: &Path, package: &str) -> Result<Manifest, I
 /// Copies the modules a microVM may need with all they need; what this architecture lacks is left out. Returns
 /// them with what each needs.
 fn copy_modules(
-    paths: &BTreeMap<String, PathBuf>,
+    unpacked: &mut Unpacked,
+    paths: &BTreeMap<String, String>,
     built_in: &BTreeSet<String>,
     target: &Path,
-    package: &str,
 ) -> Result<BTreeMap<String, Vec<String>>, ImageError> {
     let wanted = MICROVM_MODULES.iter().chain(&NESTED_KVM_MODULES);
     let mut ahead: Vec<String> = wanted.map(|name| (*name).to_owned()).collect();
@@ -162,9 +211,9 @@ fn copy_modules(
             continue;
         }
         let Some(path) = paths.get(&name) else { continue };
-        let module = fs::read(path)?;
+        let module = unpacked.read(path)?;
         let needed = modules::dependencies(&module)
-            .ok_or_else(|| bad_kernel(package, format!("has an unreadable module {name}")))?;
+            .ok_or_else(|| bad_kernel(format!("has an unreadable module {name}")))?;
         put(&module_file(target, &name), &module)?;
         ahead.extend(needed.iter().cloned());
         kept.insert(name, needed);
@@ -184,19 +233,6 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     Ok(())
 }
 
-fn find(folder: &Path, prefix: &str) -> Result<Option<PathBuf>, ImageError> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(prefix) {
-            return Ok(Some(entry.path()));
-        }
-    }
-    Ok(None)
-}
-
-fn bad_kernel(package: &str, what: String) -> ImageError {
-    ImageError::BadKernel {
-        package: package.to_owned(),
-        what,
-    }
+fn bad_kernel(what: String) -> ImageError {
+    ImageError::BadKernel(what)
 }

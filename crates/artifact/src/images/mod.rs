@@ -1,8 +1,8 @@
 //! The images folder: the guest kernel and the base images, shared by every server on the machine.
 //!
 //! ```text
-//! kernel/<package>/        vmlinuz, vmlinux, modules/*.ko, manifest.json
-//! kernel/current           the name of the package in use
+//! kernel/<release>/        vmlinuz, vmlinux, modules/*.ko, manifest.json
+//! kernel/current           the release in use
 //! base/<RUNTIME>/<id>/     rootfs.erofs, manifest.json; <id> begins the image's SHA-256
 //! base/<RUNTIME>/current   the id in use
 //! initramfs/, scratch/     made from the above by `crate::initramfs` and `crate::scratch`
@@ -31,7 +31,6 @@ use crate::progress::Progress;
 use crate::tar_tree::TarError;
 
 pub use base::{BaseImage, BaseManifest};
-pub use debian::DebianMirrors;
 pub use kernel::KernelImage;
 pub use modules::{MICROVM_MODULES, NESTED_KVM_MODULES};
 
@@ -66,26 +65,18 @@ pub enum ImageError {
     KeyringMissing,
     /// `mmdebstrap` can be neither root nor seem so.
     #[error(
-        "a base image can be built by root, or by an ordinary user where user namespaces are allowed; here neither \
+        "packages can be had from Debian by root, or by an ordinary user where user namespaces are allowed; here neither \
          is the case. Run the command as root, or install uidmap, give this user a line in /etc/subuid and \
          /etc/subgid, and allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu \
          also kernel.apparmor_restrict_unprivileged_userns=0)"
     )]
     NoPrivileges(#[source] CommandError),
-    /// Debian has no such package.
-    #[error("Debian has no package for {0} that fits this machine")]
-    NoPackage(String),
     /// No guest kernel exists for this processor.
     #[error("there is no guest kernel for the processor architecture {0}")]
     Architecture(&'static str),
     /// The kernel package is not what it should be.
-    #[error("the kernel package {package} {what}")]
-    BadKernel {
-        /// The package.
-        package: String,
-        /// What is wrong with it.
-        what: String,
-    },
+    #[error("Debian's kernel package {0}")]
+    BadKernel(String),
     /// The archive cannot be read.
     #[error("the root file system could not be read")]
     Tar(#[from] TarError),
@@ -115,18 +106,19 @@ pub enum ImageError {
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     folder: PathBuf,
-    mirrors: DebianMirrors,
+    mirror: Option<String>,
 }
 
 impl ImageStore {
-    /// Opens the folder, making it where it is missing.
+    /// Opens the folder, making it where it is missing. `mirror` is the URL of a Debian mirror; without one
+    /// mmdebstrap uses Debian's own servers.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(folder: impl Into<PathBuf>, mirrors: DebianMirrors) -> Result<Self, ImageError> {
+    pub fn open(folder: impl Into<PathBuf>, mirror: Option<String>) -> Result<Self, ImageError> {
         let store = Self {
             folder: folder.into(),
-            mirrors,
+            mirror,
         };
         for inner in ["kernel", "base", "locks"] {
             fs::create_dir_all(store.folder.join(inner))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coracle_artifact::Progress;
-use coracle_artifact::images::{DebianMirrors, ImageStore};
+use coracle_artifact::images::ImageStore;
 use coracle_types::RuntimeKind;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Folder with kernel and base images [default: images in the user's data folder].
     #[arg(long, value_name = "DIR", global = true)]
     images_dir: Option<PathBuf>,
+    /// A Debian mirror to use instead of Debian's own servers.
+    #[arg(long, value_name = "URL", global = true)]
+    mirror: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -81,7 +84,7 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
     let folder = arguments
         .images_dir
         .unwrap_or_else(|| crate::default_data_dir().join("images"));
-    let images = ImageStore::open(&folder, DebianMirrors::default())?;
+    let images = ImageStore::open(&folder, arguments.mirror)?;
     match arguments.command {
         Command::Build { targets, again } => {
             let targets = if targets.is_empty() {
@@ -137,7 +140,7 @@ fn build(images: &ImageStore, target: Target, again: bool) -> CommandResult {
 
 fn list(images: &ImageStore) -> CommandResult {
     match images.kernel() {
-        Ok(kernel) => output::data(format!("kernel       {}", kernel.package())),
+        Ok(kernel) => output::data(format!("kernel       {}", kernel.release())),
         Err(error) => output::data(format!("kernel       none: {error}")),
     }
     for image in images.bases()? {

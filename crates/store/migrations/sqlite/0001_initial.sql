@@ -62,6 +62,11 @@ CREATE TABLE tag (
     PRIMARY KEY (resource_arn, tag_key)
 );
 
+CREATE TABLE resource_policy (
+    resource_arn TEXT NOT NULL PRIMARY KEY,
+    policy       TEXT NOT NULL
+);
+
 CREATE TABLE idempotency (
     account    TEXT   NOT NULL,
     region     TEXT   NOT NULL,

@@ -8,6 +8,8 @@ mod fixture;
 mod idempotency;
 mod objects;
 mod pagination;
+mod policies;
+mod quotas;
 mod reopening;
 mod runtimes;
 mod sessions;

@@ -8,6 +8,9 @@
 //! | `process` | a child process | none |
 //! | `simulated` | a task of the server | none; runs no code of the agent's |
 
+mod launch;
+pub mod microvm;
+pub mod process;
 pub mod simulated;
 
 use std::collections::BTreeMap;

@@ -305,6 +305,16 @@ pub struct DeleteAgentRuntimeResponse {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct DeleteResourcePolicyRequest {
+    pub resource_arn: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeleteResourcePolicyResponse {}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EfsAccessPointConfiguration {
     pub access_point_arn: String,
     pub mount_path: String,
@@ -420,6 +430,19 @@ pub struct GetAgentRuntimeResponse {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct GetResourcePolicyRequest {
+    pub resource_arn: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetResourcePolicyResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct HostingEnvironment {
     pub arn: String,
 }
@@ -526,6 +549,19 @@ pub struct ListAgentRuntimesResponse {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct ListTagsForResourceRequest {
+    pub resource_arn: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListTagsForResourceResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<std::collections::BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ManagedVpcResource {
     pub vpc_identifier: String,
     pub subnet_ids: Vec<String>,
@@ -597,6 +633,19 @@ pub struct ProtocolConfiguration {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct PutResourcePolicyRequest {
+    pub resource_arn: String,
+    pub policy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutResourcePolicyResponse {
+    pub policy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum RequestHeaderConfiguration {
     RequestHeaderAllowlist(Vec<String>),
 }
@@ -662,6 +711,28 @@ pub enum SelfManagedLatticeResource {
 pub struct SessionStorageConfiguration {
     pub mount_path: String,
 }
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagResourceRequest {
+    pub resource_arn: String,
+    pub tags: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagResourceResponse {}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UntagResourceRequest {
+    pub resource_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UntagResourceResponse {}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -770,6 +841,12 @@ pub enum Buffered {
     GetAgentRuntimeEndpoint,
     DeleteAgentRuntimeEndpoint,
     ListAgentRuntimeEndpoints,
+    TagResource,
+    UntagResource,
+    ListTagsForResource,
+    PutResourcePolicy,
+    GetResourcePolicy,
+    DeleteResourcePolicy,
 }
 
 /// Implemented operations whose bodies the caller streams.
@@ -857,6 +934,48 @@ pub trait ControlService: Send + Sync {
         context: &Self::Context,
         input: ListAgentRuntimeEndpointsRequest,
     ) -> impl Future<Output = Result<ListAgentRuntimeEndpointsResponse, Error>> + Send;
+
+    /// `POST /tags/{resourceArn}`
+    fn tag_resource(
+        &self,
+        context: &Self::Context,
+        input: TagResourceRequest,
+    ) -> impl Future<Output = Result<TagResourceResponse, Error>> + Send;
+
+    /// `DELETE /tags/{resourceArn}`
+    fn untag_resource(
+        &self,
+        context: &Self::Context,
+        input: UntagResourceRequest,
+    ) -> impl Future<Output = Result<UntagResourceResponse, Error>> + Send;
+
+    /// `GET /tags/{resourceArn}`
+    fn list_tags_for_resource(
+        &self,
+        context: &Self::Context,
+        input: ListTagsForResourceRequest,
+    ) -> impl Future<Output = Result<ListTagsForResourceResponse, Error>> + Send;
+
+    /// `PUT /resourcepolicy/{resourceArn}`
+    fn put_resource_policy(
+        &self,
+        context: &Self::Context,
+        input: PutResourcePolicyRequest,
+    ) -> impl Future<Output = Result<PutResourcePolicyResponse, Error>> + Send;
+
+    /// `GET /resourcepolicy/{resourceArn}`
+    fn get_resource_policy(
+        &self,
+        context: &Self::Context,
+        input: GetResourcePolicyRequest,
+    ) -> impl Future<Output = Result<GetResourcePolicyResponse, Error>> + Send;
+
+    /// `DELETE /resourcepolicy/{resourceArn}`
+    fn delete_resource_policy(
+        &self,
+        context: &Self::Context,
+        input: DeleteResourcePolicyRequest,
+    ) -> impl Future<Output = Result<DeleteResourcePolicyResponse, Error>> + Send;
 }
 
 /// Reads and validates a request, calls its handler and makes the response.
@@ -931,6 +1050,37 @@ pub async fn dispatch<S: ControlService>(
         Buffered::ListAgentRuntimeEndpoints => {
             call::<operations::ListAgentRuntimeEndpoints, _>(request, |input| {
                 service.list_agent_runtime_endpoints(context, input)
+            })
+            .await
+        }
+        Buffered::TagResource => {
+            call::<operations::TagResource, _>(request, |input| service.tag_resource(context, input)).await
+        }
+        Buffered::UntagResource => {
+            call::<operations::UntagResource, _>(request, |input| service.untag_resource(context, input))
+                .await
+        }
+        Buffered::ListTagsForResource => {
+            call::<operations::ListTagsForResource, _>(request, |input| {
+                service.list_tags_for_resource(context, input)
+            })
+            .await
+        }
+        Buffered::PutResourcePolicy => {
+            call::<operations::PutResourcePolicy, _>(request, |input| {
+                service.put_resource_policy(context, input)
+            })
+            .await
+        }
+        Buffered::GetResourcePolicy => {
+            call::<operations::GetResourcePolicy, _>(request, |input| {
+                service.get_resource_policy(context, input)
+            })
+            .await
+        }
+        Buffered::DeleteResourcePolicy => {
+            call::<operations::DeleteResourcePolicy, _>(request, |input| {
+                service.delete_resource_policy(context, input)
             })
             .await
         }
@@ -1014,6 +1164,24 @@ pub mod operations {
     }
 
     #[derive(Debug, Clone, Copy)]
+    pub enum DeleteResourcePolicy {}
+
+    impl Modelled for DeleteResourcePolicy {
+        type Input = super::DeleteResourcePolicyRequest;
+        type Output = super::DeleteResourcePolicyResponse;
+        const NAME: &'static str = "DeleteResourcePolicy";
+        const STATUS: StatusCode = StatusCode::NO_CONTENT;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::DELETE_RESOURCE_POLICY_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::DELETE_RESOURCE_POLICY_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
     pub enum GetAgentRuntime {}
 
     impl Modelled for GetAgentRuntime {
@@ -1046,6 +1214,24 @@ pub mod operations {
 
         fn output_shape() -> &'static Shape {
             &shapes::GET_AGENT_RUNTIME_ENDPOINT_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum GetResourcePolicy {}
+
+    impl Modelled for GetResourcePolicy {
+        type Input = super::GetResourcePolicyRequest;
+        type Output = super::GetResourcePolicyResponse;
+        const NAME: &'static str = "GetResourcePolicy";
+        const STATUS: StatusCode = StatusCode::OK;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::GET_RESOURCE_POLICY_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::GET_RESOURCE_POLICY_RESPONSE
         }
     }
 
@@ -1100,6 +1286,78 @@ pub mod operations {
 
         fn output_shape() -> &'static Shape {
             &shapes::LIST_AGENT_RUNTIMES_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum ListTagsForResource {}
+
+    impl Modelled for ListTagsForResource {
+        type Input = super::ListTagsForResourceRequest;
+        type Output = super::ListTagsForResourceResponse;
+        const NAME: &'static str = "ListTagsForResource";
+        const STATUS: StatusCode = StatusCode::OK;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::LIST_TAGS_FOR_RESOURCE_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::LIST_TAGS_FOR_RESOURCE_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum PutResourcePolicy {}
+
+    impl Modelled for PutResourcePolicy {
+        type Input = super::PutResourcePolicyRequest;
+        type Output = super::PutResourcePolicyResponse;
+        const NAME: &'static str = "PutResourcePolicy";
+        const STATUS: StatusCode = StatusCode::CREATED;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::PUT_RESOURCE_POLICY_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::PUT_RESOURCE_POLICY_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum TagResource {}
+
+    impl Modelled for TagResource {
+        type Input = super::TagResourceRequest;
+        type Output = super::TagResourceResponse;
+        const NAME: &'static str = "TagResource";
+        const STATUS: StatusCode = StatusCode::NO_CONTENT;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::TAG_RESOURCE_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::TAG_RESOURCE_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum UntagResource {}
+
+    impl Modelled for UntagResource {
+        type Input = super::UntagResourceRequest;
+        type Output = super::UntagResourceResponse;
+        const NAME: &'static str = "UntagResource";
+        const STATUS: StatusCode = StatusCode::NO_CONTENT;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::UNTAG_RESOURCE_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::UNTAG_RESOURCE_RESPONSE
         }
     }
 

@@ -1225,6 +1225,29 @@ pub(super) static DELETE_AGENT_RUNTIME_RESPONSE: Shape = Shape {
     }),
     sensitive: false,
 };
+pub(super) static DELETE_RESOURCE_POLICY_REQUEST: Shape = Shape {
+    name: "DeleteResourcePolicyRequest",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "resourceArn",
+            shape: &BEDROCK_AGENTCORE_RESOURCE_ARN,
+            required: true,
+            location: Location::Label("resourceArn"),
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static DELETE_RESOURCE_POLICY_RESPONSE: Shape = Shape {
+    name: "DeleteResourcePolicyResponse",
+    kind: Kind::Structure(Structure {
+        members: &[],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static DESCRIPTION: Shape = Shape {
     name: "Description",
     kind: Kind::String {
@@ -1670,6 +1693,34 @@ pub(super) static GET_AGENT_RUNTIME_RESPONSE: Shape = Shape {
     }),
     sensitive: false,
 };
+pub(super) static GET_RESOURCE_POLICY_REQUEST: Shape = Shape {
+    name: "GetResourcePolicyRequest",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "resourceArn",
+            shape: &BEDROCK_AGENTCORE_RESOURCE_ARN,
+            required: true,
+            location: Location::Label("resourceArn"),
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static GET_RESOURCE_POLICY_RESPONSE: Shape = Shape {
+    name: "GetResourcePolicyResponse",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "policy",
+            shape: &RESOURCE_POLICY_BODY,
+            required: false,
+            location: Location::Body,
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static HEADER_NAME: Shape = Shape {
     name: "HeaderName",
     kind: Kind::String {
@@ -1980,6 +2031,34 @@ pub(super) static LIST_AGENT_RUNTIMES_RESPONSE: Shape = Shape {
     }),
     sensitive: false,
 };
+pub(super) static LIST_TAGS_FOR_RESOURCE_REQUEST: Shape = Shape {
+    name: "ListTagsForResourceRequest",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "resourceArn",
+            shape: &TAGGABLE_RESOURCES_ARN,
+            required: true,
+            location: Location::Label("resourceArn"),
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static LIST_TAGS_FOR_RESOURCE_RESPONSE: Shape = Shape {
+    name: "ListTagsForResourceResponse",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "tags",
+            shape: &TAGS_MAP,
+            required: false,
+            location: Location::Body,
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static MANAGED_VPC_RESOURCE: Shape = Shape {
     name: "ManagedVpcResource",
     kind: Kind::Structure(Structure {
@@ -2254,6 +2333,42 @@ pub(super) static PROTOCOL_CONFIGURATION: Shape = Shape {
     }),
     sensitive: false,
 };
+pub(super) static PUT_RESOURCE_POLICY_REQUEST: Shape = Shape {
+    name: "PutResourcePolicyRequest",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "resourceArn",
+                shape: &BEDROCK_AGENTCORE_RESOURCE_ARN,
+                required: true,
+                location: Location::Label("resourceArn"),
+            },
+            Member {
+                name: "policy",
+                shape: &RESOURCE_POLICY_BODY,
+                required: true,
+                location: Location::Body,
+            },
+        ],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static PUT_RESOURCE_POLICY_RESPONSE: Shape = Shape {
+    name: "PutResourcePolicyResponse",
+    kind: Kind::Structure(Structure {
+        members: &[Member {
+            name: "policy",
+            shape: &RESOURCE_POLICY_BODY,
+            required: true,
+            location: Location::Body,
+        }],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static REQUEST_HEADER_ALLOWLIST: Shape = Shape {
     name: "RequestHeaderAllowlist",
     kind: Kind::List {
@@ -2316,6 +2431,18 @@ pub(super) static RESOURCE_CONFIGURATIONS: Shape = Shape {
             min: Some(0),
             max: Some(1),
         },
+    },
+    sensitive: false,
+};
+pub(super) static RESOURCE_POLICY_BODY: Shape = Shape {
+    name: "ResourcePolicyBody",
+    kind: Kind::String {
+        length: Length {
+            min: Some(1),
+            max: Some(20480),
+        },
+        pattern: None,
+        values: &[],
     },
     sensitive: false,
 };
@@ -2684,6 +2811,48 @@ pub(super) static TAG_KEY: Shape = Shape {
     },
     sensitive: false,
 };
+pub(super) static TAG_KEY_LIST: Shape = Shape {
+    name: "TagKeyList",
+    kind: Kind::List {
+        item: &TAG_KEY,
+        length: Length {
+            min: Some(0),
+            max: Some(200),
+        },
+    },
+    sensitive: false,
+};
+pub(super) static TAG_RESOURCE_REQUEST: Shape = Shape {
+    name: "TagResourceRequest",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "resourceArn",
+                shape: &TAGGABLE_RESOURCES_ARN,
+                required: true,
+                location: Location::Label("resourceArn"),
+            },
+            Member {
+                name: "tags",
+                shape: &TAGS_MAP,
+                required: true,
+                location: Location::Body,
+            },
+        ],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static TAG_RESOURCE_RESPONSE: Shape = Shape {
+    name: "TagResourceResponse",
+    kind: Kind::Structure(Structure {
+        members: &[],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static TAG_VALUE: Shape = Shape {
     name: "TagValue",
     kind: Kind::String {
@@ -2699,6 +2868,21 @@ pub(super) static TAG_VALUE: Shape = Shape {
     },
     sensitive: false,
 };
+pub(super) static TAGGABLE_RESOURCES_ARN: Shape = Shape {
+    name: "TaggableResourcesArn",
+    kind: Kind::String {
+        length: Length {
+            min: Some(20),
+            max: Some(1011),
+        },
+        pattern: Some(Pattern::new(
+            r"arn:(?:[^:]+)?:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:([a-z-]+/[^/]+)(?:/[a-z-]+/[^/]+)*",
+            r"\A(?:arn:(?:[^:]+)?:bedrock-agentcore:[a-z0-9-]+:[0-9]{12}:([a-z-]+/[^/]+)(?:/[a-z-]+/[^/]+)*)\z",
+        )),
+        values: &[],
+    },
+    sensitive: false,
+};
 pub(super) static TAGS_MAP: Shape = Shape {
     name: "TagsMap",
     kind: Kind::Map {
@@ -2709,6 +2893,37 @@ pub(super) static TAGS_MAP: Shape = Shape {
             max: Some(50),
         },
     },
+    sensitive: false,
+};
+pub(super) static UNTAG_RESOURCE_REQUEST: Shape = Shape {
+    name: "UntagResourceRequest",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "resourceArn",
+                shape: &TAGGABLE_RESOURCES_ARN,
+                required: true,
+                location: Location::Label("resourceArn"),
+            },
+            Member {
+                name: "tagKeys",
+                shape: &TAG_KEY_LIST,
+                required: true,
+                location: Location::Query("tagKeys"),
+            },
+        ],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static UNTAG_RESOURCE_RESPONSE: Shape = Shape {
+    name: "UntagResourceResponse",
+    kind: Kind::Structure(Structure {
+        members: &[],
+        payload: Payload::Members,
+        union: None,
+    }),
     sensitive: false,
 };
 pub(super) static UPDATE_AGENT_RUNTIME_ENDPOINT_REQUEST: Shape = Shape {

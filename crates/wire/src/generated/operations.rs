@@ -486,7 +486,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "DELETE",
         uri: "/resourcepolicy/{resourceArn}",
         status: 204,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::DeleteResourcePolicy)),
     },
     Operation {
         service: Service::Control,
@@ -766,7 +766,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "GET",
         uri: "/resourcepolicy/{resourceArn}",
         status: 200,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::GetResourcePolicy)),
     },
     Operation {
         service: Service::Control,
@@ -1102,7 +1102,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "GET",
         uri: "/tags/{resourceArn}",
         status: 200,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::ListTagsForResource)),
     },
     Operation {
         service: Service::Control,
@@ -1118,7 +1118,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "PUT",
         uri: "/resourcepolicy/{resourceArn}",
         status: 201,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::PutResourcePolicy)),
     },
     Operation {
         service: Service::Control,
@@ -1174,7 +1174,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "POST",
         uri: "/tags/{resourceArn}",
         status: 204,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::TagResource)),
     },
     Operation {
         service: Service::Control,
@@ -1182,7 +1182,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "DELETE",
         uri: "/tags/{resourceArn}",
         status: 204,
-        id: None,
+        id: Some(OperationId::Control(control::Buffered::UntagResource)),
     },
     Operation {
         service: Service::Control,

@@ -1,0 +1,83 @@
+"""An agent for the drivers' tests: an HTTP server that can also misbehave."""
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+memory = []
+visits = 0
+
+
+def eat_memory():
+    while True:
+        memory.append(bytearray(os.urandom(1 << 20)) * 8)
+
+
+def fork_without_end():
+    children = 0
+    try:
+        while True:
+            if os.fork() == 0:
+                time.sleep(600)
+            children += 1
+    except OSError as error:
+        return f"{children} {error}"
+
+
+def fill_disk():
+    written = 0
+    try:
+        with open("/tmp/fill", "wb", buffering=0) as file:
+            while True:
+                written += file.write(b"x" * (1 << 20))
+    except OSError as error:
+        os.remove("/tmp/fill")
+        return f"{written} {error}"
+
+
+def describe():
+    user = f"uid={os.getuid()} gid={os.getgid()} groups={os.getgroups()}"
+    status = open("/proc/self/status").read()
+    wanted = [line for line in status.splitlines() if line.startswith(("CapEff", "CapPrm", "NoNewPrivs"))]
+    return " ".join([user, f"cwd={os.getcwd()}", f"year={time.gmtime().tm_year}", *wanted]).replace("\t", "")
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def do_GET(self):
+        global visits
+        visits += 1
+        if self.path == "/exit":
+            print("leaving")
+            os._exit(7)
+        actions = {
+            "/visits": lambda: str(visits),
+            "/describe": describe,
+            "/memory": eat_memory,
+            "/fork": fork_without_end,
+            "/disk": fill_disk,
+        }
+        self.answer(str(actions[self.path]()).encode())
+
+    def do_POST(self):
+        self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def log_message(self, *_):
+        pass
+
+
+print("started")
+print("complaint", file=sys.stderr)
+server = ThreadingHTTPServer(("0.0.0.0", 8080), Handler)
+server.request_queue_size = 128
+server.socket.listen(128)
+server.serve_forever()

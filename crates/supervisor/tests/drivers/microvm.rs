@@ -1,0 +1,250 @@
+//! The microvm driver with real machines. Skipped, saying why, where QEMU or the images are missing.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::sandbox::{Connection, agent, guest_program, patiently};
+use coracle_artifact::images::ImageStore;
+use coracle_guest_proto::message::Request;
+use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
+use coracle_supervisor::driver::{AgentSpec, Driver, Machine};
+use coracle_types::{RuntimeKind, SandboxId};
+
+const QEMU: &str = if cfg!(target_arch = "aarch64") {
+    "/usr/bin/qemu-system-aarch64"
+} else {
+    "/usr/bin/qemu-system-x86_64"
+};
+const RUNTIME: RuntimeKind = RuntimeKind::Python311;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    driver: MicrovmDriver,
+    agent: AgentSpec,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        Self::try_new()
+            .inspect_err(|reason| println!("skipped: {reason}"))
+            .ok()
+    }
+
+    fn try_new() -> Result<Self, String> {
+        let images = std::env::var_os("CORACLE_IMAGES_DIR")
+            .map_or_else(|| PathBuf::from("/var/cache/coracle/images"), PathBuf::from);
+        let guest = guest_program()?;
+        if !Path::new(QEMU).is_file() {
+            return Err(format!("{QEMU} is not installed"));
+        }
+        if !images.is_dir() {
+            return Err(format!("there are no images in {}", images.display()));
+        }
+        let images = ImageStore::open(images, None).map_err(|error| error.to_string())?;
+        images.kernel().map_err(|error| error.to_string())?;
+        images.base(RUNTIME).map_err(|error| error.to_string())?;
+        let folder = tempfile::tempdir().unwrap();
+        let (code, agent) = agent(folder.path(), RUNTIME);
+        let driver = MicrovmDriver::new(MicrovmConfig {
+            data_dir: folder.path().to_owned(),
+            images,
+            code,
+            qemu: QEMU.into(),
+            guest,
+            memory_mib: 512,
+            vcpus: 1,
+            scratch_mib: 256,
+            accelerator: AcceleratorChoice::Tcg,
+            boot_timeout: crate::sandbox::PATIENCE,
+        });
+        Ok(Self {
+            folder,
+            driver,
+            agent,
+        })
+    }
+
+    /// A machine whose agent has been started.
+    async fn started(&self) -> (Box<dyn Machine>, Connection) {
+        let begun = Instant::now();
+        self.driver.prepare(&self.agent).await.unwrap();
+        let prepared = begun.elapsed();
+        let booted = self.driver.boot(SandboxId::new(), &self.agent).await.unwrap();
+        let channel_at = begun.elapsed();
+        let mut connection = Connection::new(booted.channel).await;
+        connection.start(booted.start).await;
+        let started_at = begun.elapsed();
+        connection.get("/visits").await.unwrap();
+        println!(
+            "prepared {prepared:?}, {:?}, channel at {channel_at:?}, agent started at {started_at:?}, answered at {:?}",
+            booted.timing,
+            begun.elapsed()
+        );
+        (booted.machine, connection)
+    }
+
+    fn sandboxes(&self) -> PathBuf {
+        self.folder.path().join("sandboxes")
+    }
+}
+
+/// Whether any process works in the folder or below.
+fn processes_in(folder: &Path) -> usize {
+    let folder = folder.canonicalize().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| {
+            std::fs::read_link(process.path().join("cwd")).is_ok_and(|at| at.starts_with(&folder))
+        })
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_in_a_machine_answers_logs_outlives_its_host_and_ends() {
+    let Some(bench) = Bench::new() else { return };
+    let (mut machine, connection) = bench.started().await;
+
+    let described = connection.get("/describe").await.unwrap();
+    for expected in [
+        "uid=1000 gid=1000 groups=[]",
+        "cwd=/var/task",
+        "CapEff:0000000000000000",
+        "NoNewPrivs:1",
+    ] {
+        assert!(described.contains(expected), "no {expected} in {described}");
+    }
+    assert!(
+        !described.contains("year=1970"),
+        "the clock was not set: {described}"
+    );
+    connection.logs_until(&["started", "complaint"]).await;
+
+    let body: Vec<u8> = (0..5_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    let begun = Instant::now();
+    let echoes = futures::future::join_all((0..20).map(|_| connection.echo(&body))).await;
+    assert!(echoes.iter().all(|echo| *echo == body), "an echo differs");
+    println!("20 echoes of 5 MB: {:?}", begun.elapsed());
+
+    assert!(machine.memory().private > 0);
+    drop(connection);
+    // The driver's folder holds the socket that another host connects to.
+    let sandbox = std::fs::read_dir(bench.sandboxes())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let mut connection = Connection::new(connect_again(&sandbox).await).await;
+    let visits: u32 = connection.get("/visits").await.unwrap().parse().unwrap();
+    assert!(visits >= 2, "the agent was started again");
+    assert!(connection.usage().await.cpu_micros > 0);
+
+    assert_eq!(connection.get("/exit").await, None);
+    let exit = connection.exited().await;
+    assert_eq!(
+        (exit.code, exit.signal, exit.out_of_memory),
+        (Some(7), None, false)
+    );
+    connection.logs_until(&["leaving"]).await;
+
+    connection
+        .request(Request::Shutdown { grace_millis: 1000 })
+        .await
+        .unwrap();
+    let end = patiently("the machine's end", machine.ended()).await;
+    assert!(end.contains("exit status: 0"), "{end}");
+    machine.destroy().await;
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
+    assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_takes_everything_hurts_itself_only() {
+    let Some(bench) = Bench::new() else { return };
+    let (mut machine, mut connection) = bench.started().await;
+
+    let filled = connection.get("/disk").await.unwrap();
+    assert!(filled.contains("No space left on device"), "{filled}");
+    assert!(std::fs::metadata(scratch(&bench)).unwrap().len() <= 256 * 1024 * 1024);
+
+    let exit = {
+        assert_eq!(connection.get("/memory").await, None);
+        connection.exited().await
+    };
+    assert!(exit.out_of_memory, "{exit:?}");
+    assert_eq!(exit.to_string(), "was killed because memory ran out");
+    // The guest is alive and still answers.
+    connection.usage().await;
+    machine.destroy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_bomb_ends() {
+    let Some(bench) = Bench::new() else { return };
+    let (mut machine, mut connection) = bench.started().await;
+    match connection.get("/fork").await {
+        Some(forked) => assert!(forked.contains("Resource temporarily unavailable"), "{forked}"),
+        // Or its processes took all memory first.
+        None => assert!(connection.exited().await.out_of_memory),
+    }
+    connection.usage().await;
+    machine.destroy().await;
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_server_left_is_swept_away() {
+    let Some(bench) = Bench::new() else { return };
+    let (machine, connection) = bench.started().await;
+    // A server that is killed runs no destructors.
+    #[expect(clippy::mem_forget, reason = "nothing else leaves a machine behind")]
+    std::mem::forget(machine);
+    drop(connection);
+    assert!(processes_in(&bench.sandboxes()) > 0);
+    assert_eq!(bench.driver.sweep().await.unwrap(), 1);
+    let begun = Instant::now();
+    while processes_in(&bench.sandboxes()) > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "the machine is still there"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_cannot_boot_says_why_and_leaves_nothing() {
+    let Some(mut bench) = Bench::new() else { return };
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    bench.agent.code.digest = "0".repeat(64);
+    let error = bench
+        .driver
+        .boot(SandboxId::new(), &bench.agent)
+        .await
+        .err()
+        .expect("no code, no machine");
+    assert_eq!(error.to_string(), "the sandbox could not be booted during disks");
+    assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+async fn connect_again(sandbox: &Path) -> tokio::net::UnixStream {
+    patiently("the channel", async {
+        loop {
+            if let Ok(stream) = tokio::net::UnixStream::connect(sandbox.join("channel")).await {
+                return stream;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+fn scratch(bench: &Bench) -> PathBuf {
+    let sandbox = std::fs::read_dir(bench.sandboxes())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    sandbox.path().join("scratch.ext4")
+}
