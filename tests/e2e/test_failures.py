@@ -40,6 +40,7 @@ def test_killed_by_a_signal(session: AgentSession) -> None:
 
 def test_exit_while_streaming_breaks_the_stream(session: AgentSession) -> None:
     stream = session.start("exit_while_streaming", code=1)["response"]
+    assert stream.read(5)
     with pytest.raises(Exception, match=r"(?i)connection|incomplete|ended|protocol"):
         while stream.read(64):
             pass

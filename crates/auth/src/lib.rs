@@ -1,4 +1,5 @@
-//! Who is calling: verification of AWS Signature Version 4, and the access keys it is verified against.
+//! Who is calling, and may they: verification of AWS Signature Version 4, the access keys it is verified against,
+//! and [resource policies](policy).
 //!
 //! A request is judged in three steps, so that a body never has to be held in memory:
 //!
@@ -14,6 +15,7 @@ mod canonical;
 mod credentials;
 mod credentials_file;
 mod error;
+pub mod policy;
 mod request;
 mod verify;
 

@@ -1,10 +1,14 @@
 //! What an operator can set: a TOML file, with flags of `coracle serve` on top. Unknown keys are refused, so
 //! that a misspelt limit is not silently unlimited.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use coracle_auth::{AccessKeyId, Credential, KeyPair};
+use coracle_store::{Quota, Quotas};
 use coracle_types::{AccountId, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -48,8 +52,16 @@ pub struct Config {
     pub images_dir: Option<PathBuf>,
     /// How sandboxes are made.
     pub sandbox: SandboxConfig,
+    /// Access keys beside the administrator key.
+    pub credentials: Vec<CredentialConfig>,
     /// Bounds.
     pub limits: LimitsConfig,
+    /// What an account may have.
+    pub quotas: QuotasConfig,
+    /// How often an account may ask.
+    pub rate_limits: RateLimitsConfig,
+    /// Browsers' access from other origins.
+    pub cors: CorsConfig,
     /// Logs of agents.
     pub logs: LogsConfig,
     /// A real S3 that holds code zips which are in no bucket of this server.
@@ -66,7 +78,11 @@ impl Default for Config {
             public_url: None,
             images_dir: None,
             sandbox: SandboxConfig::default(),
+            credentials: Vec::new(),
             limits: LimitsConfig::default(),
+            quotas: QuotasConfig::default(),
+            rate_limits: RateLimitsConfig::default(),
+            cors: CorsConfig::default(),
             logs: LogsConfig::default(),
             s3: None,
         }
@@ -178,6 +194,148 @@ impl LimitsConfig {
     }
 }
 
+/// An access key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CredentialConfig {
+    /// Its public half.
+    #[serde(deserialize_with = "parsed")]
+    pub access_key_id: AccessKeyId,
+    /// What requests are signed with.
+    pub secret_access_key: SecretString,
+    /// The account whose resources it reaches.
+    pub account: AccountId,
+    /// The name it acts under: letters, digits and any of `+=,.@_-/`, as of an IAM user.
+    #[serde(deserialize_with = "principal")]
+    pub principal: String,
+}
+
+impl From<CredentialConfig> for Credential {
+    fn from(config: CredentialConfig) -> Self {
+        Self {
+            key: KeyPair {
+                access_key: config.access_key_id,
+                secret: config.secret_access_key,
+            },
+            account: config.account,
+            principal: config.principal,
+        }
+    }
+}
+
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+fn principal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte);
+    if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
+        Ok(name)
+    } else {
+        Err(serde::de::Error::custom(
+            "a principal has 1 to 64 letters, digits or any of +=,.@_-/",
+        ))
+    }
+}
+
+/// What accounts may have.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuotasConfig {
+    /// Every account's, unless it has its own.
+    pub general: AccountQuotas,
+    /// Single accounts', in place of the general ones.
+    pub accounts: HashMap<AccountId, AccountQuotas>,
+}
+
+/// What one account may have. What is absent is unlimited.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccountQuotas {
+    /// Runtimes in a region.
+    pub runtimes: Option<u32>,
+    /// Versions of a runtime.
+    pub versions_per_runtime: Option<u32>,
+    /// Endpoints of a runtime, `DEFAULT` not counted.
+    pub endpoints_per_runtime: Option<u32>,
+    /// Sessions at once, over all regions.
+    pub active_sessions: Option<usize>,
+}
+
+impl QuotasConfig {
+    /// Those that the store enforces.
+    pub fn resources(&self) -> Quotas {
+        let own = |(account, quotas): (&AccountId, &AccountQuotas)| (account.clone(), quotas.resources());
+        Quotas {
+            general: self.general.resources(),
+            accounts: self.accounts.iter().map(own).collect(),
+        }
+    }
+
+    /// How many sessions an account may have at once.
+    pub fn active_sessions(&self, account: &AccountId) -> Option<usize> {
+        self.accounts
+            .get(account)
+            .unwrap_or(&self.general)
+            .active_sessions
+    }
+}
+
+impl AccountQuotas {
+    fn resources(&self) -> Quota {
+        Quota {
+            runtimes: self.runtimes,
+            versions: self.versions_per_runtime,
+            endpoints: self.endpoints_per_runtime,
+        }
+    }
+}
+
+/// Requests per second and account; a second's worth may come at once. Off unless enabled.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimitsConfig {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Control-plane operations that change something.
+    pub mutations: NonZeroU32,
+    /// Control-plane operations that read one thing.
+    pub gets: NonZeroU32,
+    /// Control-plane operations that list.
+    pub lists: NonZeroU32,
+    /// Data-plane operations, all together.
+    pub data: NonZeroU32,
+    /// Sessions started.
+    pub new_sessions: NonZeroU32,
+}
+
+impl Default for RateLimitsConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            mutations: const { NonZeroU32::new(50).unwrap() },
+            gets: const { NonZeroU32::new(150).unwrap() },
+            lists: const { NonZeroU32::new(25).unwrap() },
+            data: const { NonZeroU32::new(1000).unwrap() },
+            new_sessions: const { NonZeroU32::new(25).unwrap() },
+        }
+    }
+}
+
+/// Access for browsers that show pages of other origins.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorsConfig {
+    /// Origins such as `https://app.example.com`, or `*` for all. Without any, nothing is said of CORS.
+    pub allowed_origins: Vec<String>,
+}
+
 /// Logs of agents.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -248,6 +406,43 @@ mod tests {
     fn a_misspelt_key_is_refused_and_named() {
         let error = toml::from_str::<Config>("[limits]\nsesions = 3\n").unwrap_err();
         assert!(error.to_string().contains("sesions"), "{error}");
+    }
+
+    #[test]
+    fn accounts_have_keys_and_quotas_of_their_own() {
+        let config: Config = toml::from_str(
+            r#"
+            [[credentials]]
+            access_key_id = "SECOND"
+            secret_access_key = "hunter2"
+            account = "111111111111"
+            principal = "ann"
+            [quotas.general]
+            runtimes = 5
+            active_sessions = 7
+            [quotas.accounts.111111111111]
+            runtimes = 2
+            "#,
+        )
+        .unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let second = &config.credentials[0].account;
+        let quotas = config.quotas.resources();
+        assert_eq!(quotas.general.runtimes, Some(5));
+        assert_eq!(quotas.accounts[second].runtimes, Some(2));
+        assert_eq!(config.quotas.active_sessions(second), None);
+        assert_eq!(config.quotas.active_sessions(&config.account), Some(7));
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_named_in_an_arn_is_refused() {
+        for (key, principal) in [("not a key", "ann"), ("KEY", "a:b"), ("KEY", "")] {
+            let text = format!(
+                "[[credentials]]\naccess_key_id = \"{key}\"\nsecret_access_key = \"s\"\n\
+                 account = \"111111111111\"\nprincipal = \"{principal}\"\n"
+            );
+            assert!(toml::from_str::<Config>(&text).is_err(), "{key} {principal}");
+        }
     }
 
     #[test]

@@ -75,9 +75,14 @@ pub async fn open(config: &Config, data_dir: &Path, code: CodeStore) -> Result<A
             let config = microvm_config(config, data_dir, code)?;
             let images = config.images.clone();
             let kernel = tokio::task::spawn_blocking(move || {
-                images.ensure_kernel(&|doing: &str, _: Option<f32>| tracing::info!("guest kernel, once: {doing}"))
+                images.ensure_kernel(&|doing: &str, _: Option<f32>| {
+                    tracing::info!("guest kernel, once: {doing}");
+                })
             });
-            kernel.await.map_err(DriverError::Interrupted)?.map_err(DriverError::Images)?;
+            kernel
+                .await
+                .map_err(DriverError::Interrupted)?
+                .map_err(DriverError::Images)?;
             let driver = MicrovmDriver::new(config);
             if driver.accelerator().await.map_err(DriverError::Microvm)? == Accelerator::Tcg {
                 tracing::warn!(
@@ -94,8 +99,15 @@ pub async fn open(config: &Config, data_dir: &Path, code: CodeStore) -> Result<A
 ///
 /// # Errors
 /// When a program is missing.
-pub fn microvm_config(config: &Config, data_dir: &Path, code: CodeStore) -> Result<MicrovmConfig, DriverError> {
-    let images = config.images_dir.clone().unwrap_or_else(|| data_dir.join("images"));
+pub fn microvm_config(
+    config: &Config,
+    data_dir: &Path,
+    code: CodeStore,
+) -> Result<MicrovmConfig, DriverError> {
+    let images = config
+        .images_dir
+        .clone()
+        .unwrap_or_else(|| data_dir.join("images"));
     Ok(MicrovmConfig {
         data_dir: data_dir.to_owned(),
         images: ImageStore::open(images, None).map_err(DriverError::Images)?,
@@ -121,7 +133,11 @@ pub fn microvm_config(config: &Config, data_dir: &Path, code: CodeStore) -> Resu
 pub fn guest_program() -> Result<PathBuf, DriverError> {
     let own = std::env::current_exe().map_err(DriverError::Location)?;
     let guest = own.with_file_name("coracle-guest");
-    if guest.is_file() { Ok(guest) } else { Err(DriverError::NoGuest(guest)) }
+    if guest.is_file() {
+        Ok(guest)
+    } else {
+        Err(DriverError::NoGuest(guest))
+    }
 }
 
 /// QEMU for this machine's own processor.

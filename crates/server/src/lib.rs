@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod data;
 pub mod deploy;
+mod digest;
 pub mod directory;
 pub mod drivers;
 pub mod gateway;

@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log_to_stderr();
     // Fails only when there is a provider already, and then it is this one.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
     let result = match arguments.command {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Image(arguments) => commands::image::run(arguments),

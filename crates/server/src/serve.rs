@@ -24,10 +24,12 @@ use crate::code_source::CodeSource;
 use crate::config::Config;
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
-use crate::data::{DataPlane, Routes};
+use crate::data::{DataPlane, McpSessions, Routes, SessionQuota, TokenLocks};
 use crate::deploy::Deployer;
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
+use crate::gateway::cors::Cors;
+use crate::gateway::rate::RateLimits;
 use crate::gateway::{Gateway, listen};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
@@ -96,7 +98,9 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let data_dir = prepare_folder(&data_dir).map_err(folder)?;
     let _lock = lock(&data_dir)?;
     let spool = fresh_folder(&data_dir.join("spool")).map_err(folder)?;
-    let store = Store::open(&data_dir.join("coracle.db")).await?;
+    let store = Store::open(&data_dir.join("coracle.db"))
+        .await?
+        .with_quotas(config.quotas.resources());
     let credentials = credentials(&config, &data_dir)?;
     let code = CodeStore::open(data_dir.join("artifacts"))?;
     let s3 = S3Side::open(store.clone(), data_dir.join("objects")).await?;
@@ -133,14 +137,24 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
     let deployer = Deployer::new(source, code, driver.clone(), routes.clone(), spool.clone());
     let metrics = Arc::new(Metrics::new());
+    let rates = Arc::new(RateLimits::new(config.rate_limits.clone()));
     let gateway = Arc::new(Gateway {
         s3: s3.service(credentials.clone()),
         credentials,
         aliases: HostAliases::new(config.host_aliases.clone()),
+        cors: Cors::new(&config.cors),
+        rates: rates.clone(),
+        operator_account: config.account.clone(),
         control: ControlPlane::new(store.clone(), waker.clone()),
         data: DataPlane {
             supervisor: supervisor.clone(),
             routes,
+            store: store.clone(),
+            sessions: SessionQuota::new(config.quotas.clone()),
+            rates,
+            mcp: McpSessions::default(),
+            stops: TokenLocks::default(),
+            public_url: config.public_url.clone(),
             request_timeout: config.limits.request_timeout(),
             stream_timeout: config.limits.stream_timeout(),
             metrics: metrics.clone(),
@@ -182,9 +196,10 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     tracing::info!("stopping: no new requests; those in flight may finish");
     supervisor.drain(config.limits.drain()).await;
     // What is still open by then has lost its session.
-    let _ = tokio::time::timeout(LAST_WORDS, connections).await;
+    tokio::time::timeout(LAST_WORDS, connections).await.ok();
     background.cancel();
-    let _ = tokio::join!(reconciling, housekeeping);
+    // A task that panicked has said so already.
+    futures::future::join_all([reconciling, housekeeping]).await;
     store.close().await;
     if let Err(error) = std::fs::remove_file(&address_file) {
         tracing::warn!(%error, "the address file could not be removed");
@@ -233,6 +248,9 @@ fn credentials(config: &Config, data_dir: &Path) -> Result<CredentialTable, Serv
         account: config.account.clone(),
         principal: "administrator".to_owned(),
     });
+    for configured in &config.credentials {
+        table.insert(configured.clone().into());
+    }
     Ok(table)
 }
 

@@ -22,8 +22,10 @@ use crate::session::{
     AcquireError, AcquireReply, Command, Context, SessionHandle, SessionInfo, SessionSpec, SessionTask,
 };
 
-/// How often a request that meets a session in its last moment looks again.
+/// How often a request that met a session in its last moment looks again.
 const ATTEMPTS: usize = 3;
+/// How long a request that meets a session on its way out waits for its end, to start the next one.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Limits and times that hold for all sessions.
 #[derive(Debug, Clone)]
@@ -112,21 +114,29 @@ impl Supervisor {
 
     /// The session's sandbox, for one request. Starts the session on first use and waits until it is ready; all
     /// who come meanwhile share that start. A session that runs keeps its own version: `spec` counts only for
-    /// a start.
+    /// a start. A session on its way out is waited for, briefly, and then started anew.
     ///
     /// # Errors
     /// See [`AcquireError`]; each kind says something else to the caller.
     pub async fn acquire(&self, key: SessionKey, spec: Arc<SessionSpec>) -> Result<Lease, AcquireError> {
+        let deadline = Instant::now() + PATIENCE;
         for _ in 0..ATTEMPTS {
             let (reply, answer) = oneshot::channel();
-            if let Some((session, reply)) = self.start_unless_there(&key, &spec, reply)? {
-                // A task that takes no commands drops the reply, which tells below.
-                session.commands.send(Command::Acquire(reply)).await.ok();
-            }
-            // A request that was dropped unanswered came too late for a session that has left the table: look again.
+            let there = self.start_unless_there(&key, &spec, reply)?;
+            let Some((session, reply)) = there else {
+                if let Ok(result) = answer.await {
+                    return result;
+                }
+                continue;
+            };
+            // A task that takes no commands drops the reply, which tells below.
+            session.commands.send(Command::Acquire(reply)).await.ok();
             if let Ok(result) = answer.await {
                 return result;
             }
+            // Unanswered: the session is on its way out. Once its task is gone, it has left the table.
+            let gone = tokio::time::timeout_at(deadline, session.commands.closed()).await;
+            gone.map_err(|_| AcquireError::InProgress)?;
         }
         Err(AcquireError::InProgress)
     }

@@ -13,6 +13,7 @@
 
 mod config;
 mod connect;
+mod emulation;
 mod probe;
 mod procfs;
 mod qmp;
@@ -22,6 +23,7 @@ mod tail;
 mod vm;
 
 pub use config::{Accelerator, Access, Disk, MachineConfig};
+pub use emulation::emulation_arguments;
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
 pub use procfs::{MemoryMap, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};

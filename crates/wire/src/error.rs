@@ -1,7 +1,9 @@
 //! The failures callers see: an exception name of the service, a status and a JSON body.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -18,6 +20,8 @@ pub struct Error {
     code: ErrorCode,
     message: String,
     validation: Option<Validation>,
+    /// When the same request may succeed.
+    retry_after: Option<Duration>,
     /// What happened inside. Never shown to the caller.
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -130,6 +134,7 @@ impl Error {
             code,
             message: message.into(),
             validation: None,
+            retry_after: None,
             source: None,
         }
     }
@@ -193,6 +198,15 @@ impl Error {
         }
     }
 
+    /// The same error with a `Retry-After`, in whole seconds and at least one.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
+        Self {
+            retry_after: Some(after),
+            ..self
+        }
+    }
+
     /// Which exception this is.
     pub fn code(&self) -> ErrorCode {
         self.code
@@ -236,8 +250,21 @@ impl Error {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(ERROR_TYPE, HeaderValue::from_static(self.code.name()));
+        for (name, value) in self.headers() {
+            headers.insert(name, value);
+        }
         response
+    }
+
+    /// What every form of this error says in its head: which exception, and when to try again.
+    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let seconds = |after: Duration| after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let retry = self
+            .retry_after
+            .map(|after| (RETRY_AFTER, HeaderValue::from(seconds(after).max(1))));
+        [(ERROR_TYPE, HeaderValue::from_static(self.code.name()))]
+            .into_iter()
+            .chain(retry)
     }
 }
 
@@ -269,6 +296,14 @@ mod tests {
                 r#""fieldList":[{"name":"name","message":"Member must not be null"}]}"#
             )
         );
+    }
+
+    #[test]
+    fn a_throttled_caller_is_told_when_to_come_back() {
+        for (millis, header) in [(1, "1"), (1000, "1"), (1001, "2")] {
+            let error = Error::throttling("slow down").retry_after(Duration::from_millis(millis));
+            assert_eq!(error.into_response().headers()["retry-after"], header);
+        }
     }
 
     #[test]

@@ -238,6 +238,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_exit_while_streaming(self, code):
         self.begin_stream()
         self.event("first")
+        time.sleep(0.5)
         os._exit(code)
 
     def do_signal(self, number):

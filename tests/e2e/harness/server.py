@@ -29,6 +29,9 @@ STOP_TIMEOUT = 60.0
 # Programs of the tests' own Python, such as its interpreter and pip, are found before others.
 PATH = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
 
+# Where the drivers keep what a sandbox has; one folder each.
+SANDBOX_FOLDERS = ("sandboxes", "processes")
+
 Section = dict[str, Any]
 
 
@@ -179,7 +182,8 @@ class Server:
 
     def left_files(self) -> list[str]:
         """Sockets and folders of sandboxes below the data folder."""
-        sandboxes = [path for path in self.data.glob("sandboxes/*") if path.is_dir()]
+        folders = [path for name in SANDBOX_FOLDERS for path in self.data.glob(f"{name}/*")]
+        sandboxes = [path for path in folders if path.is_dir()]
         return [str(path.relative_to(self.data)) for path in processes.sockets_in(self.data) + sandboxes]
 
     def assert_nothing_left(self) -> None:

@@ -11,7 +11,8 @@ use coracle_wire::control::{
 use coracle_wire::{Error, Sensitive};
 
 use super::view::timestamp;
-use super::{ControlPlane, digest, owner, refusal, token};
+use super::{ControlPlane, owner, refusal, token};
+use crate::digest;
 use crate::gateway::Caller;
 
 /// The ARNs of an endpoint: its runtime's and its own.

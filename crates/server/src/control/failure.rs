@@ -20,6 +20,9 @@ pub(crate) fn refusal(error: StoreError) -> Error {
             "The version is in use by an endpoint, or is the only version, and cannot be deleted",
         ),
         StoreError::VersionsExhausted => Error::quota_exceeded("The agent runtime can have no more versions"),
+        StoreError::QuotaReached { what, limit } => {
+            Error::quota_exceeded(format!("The quota of {limit} {what} is reached"))
+        }
         StoreError::TooManyTags => Error::quota_exceeded("A resource can have at most 50 tags"),
         StoreError::TokenMismatch => Error::validation(
             ValidationReason::IdempotentParameterMismatch,

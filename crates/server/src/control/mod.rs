@@ -1,30 +1,35 @@
-//! The control plane: runtimes, versions, endpoints.
+//! The control plane: runtimes, versions, endpoints, and what is attached to them.
 //!
 //! A handler checks the request, writes what is wanted in one transaction, and answers. What takes time (making
 //! a version ready, ending sessions) is done afterwards by the [`reconciler`], which finds it in the store, so a
 //! server that dies in between finishes it when it starts again.
 
-mod digest;
 mod endpoints;
 mod failure;
+mod policies;
 pub mod reconciler;
 mod rules;
 mod runtimes;
+mod tags;
 mod token;
 pub mod version;
 mod view;
 
 use coracle_store::{Owner, Store};
+use coracle_types::InvocationTarget;
 use coracle_wire::Error;
 use coracle_wire::control::{
     ControlService, CreateAgentRuntimeEndpointRequest, CreateAgentRuntimeEndpointResponse,
     CreateAgentRuntimeRequest, CreateAgentRuntimeResponse, DeleteAgentRuntimeEndpointRequest,
     DeleteAgentRuntimeEndpointResponse, DeleteAgentRuntimeRequest, DeleteAgentRuntimeResponse,
-    GetAgentRuntimeEndpointRequest, GetAgentRuntimeEndpointResponse, GetAgentRuntimeRequest,
-    GetAgentRuntimeResponse, ListAgentRuntimeEndpointsRequest, ListAgentRuntimeEndpointsResponse,
-    ListAgentRuntimeVersionsRequest, ListAgentRuntimeVersionsResponse, ListAgentRuntimesRequest,
-    ListAgentRuntimesResponse, UpdateAgentRuntimeEndpointRequest, UpdateAgentRuntimeEndpointResponse,
-    UpdateAgentRuntimeRequest, UpdateAgentRuntimeResponse,
+    DeleteResourcePolicyRequest, DeleteResourcePolicyResponse, GetAgentRuntimeEndpointRequest,
+    GetAgentRuntimeEndpointResponse, GetAgentRuntimeRequest, GetAgentRuntimeResponse,
+    GetResourcePolicyRequest, GetResourcePolicyResponse, ListAgentRuntimeEndpointsRequest,
+    ListAgentRuntimeEndpointsResponse, ListAgentRuntimeVersionsRequest, ListAgentRuntimeVersionsResponse,
+    ListAgentRuntimesRequest, ListAgentRuntimesResponse, ListTagsForResourceRequest,
+    ListTagsForResourceResponse, PutResourcePolicyRequest, PutResourcePolicyResponse, TagResourceRequest,
+    TagResourceResponse, UntagResourceRequest, UntagResourceResponse, UpdateAgentRuntimeEndpointRequest,
+    UpdateAgentRuntimeEndpointResponse, UpdateAgentRuntimeRequest, UpdateAgentRuntimeResponse,
 };
 
 pub(crate) use self::failure::refusal;
@@ -51,6 +56,32 @@ pub(crate) fn owner(caller: &Caller) -> Owner {
         account: caller.account.clone(),
         region: caller.region.clone(),
     }
+}
+
+/// The runtime or endpoint that a tag or a policy belongs to. An ARN that names something else, or something
+/// elsewhere, names nothing that exists here.
+fn resource(caller: &Caller, arn: &str) -> Result<InvocationTarget, Error> {
+    let Ok(target) = arn.parse::<InvocationTarget>() else {
+        return Err(if arn.starts_with("arn:") {
+            Error::not_found(format!("{arn} does not exist"))
+        } else {
+            Error::validation_field(
+                "resourceArn",
+                "Member must be the ARN of an agent runtime or of an endpoint",
+            )
+        });
+    };
+    let runtime = target.runtime();
+    if runtime.account != caller.account {
+        return Err(caller.not_authorized(arn));
+    }
+    if runtime.region != caller.region {
+        return Err(Error::not_found(format!(
+            "{arn} does not exist in region {}",
+            caller.region
+        )));
+    }
+    Ok(target)
 }
 
 impl ControlService for ControlPlane {
@@ -142,5 +173,53 @@ impl ControlService for ControlPlane {
         input: ListAgentRuntimeEndpointsRequest,
     ) -> Result<ListAgentRuntimeEndpointsResponse, Error> {
         self.list_endpoints(caller, input).await
+    }
+
+    async fn tag_resource(
+        &self,
+        caller: &Caller,
+        input: TagResourceRequest,
+    ) -> Result<TagResourceResponse, Error> {
+        self.add_tags(caller, input).await
+    }
+
+    async fn untag_resource(
+        &self,
+        caller: &Caller,
+        input: UntagResourceRequest,
+    ) -> Result<UntagResourceResponse, Error> {
+        self.remove_tags(caller, input).await
+    }
+
+    async fn list_tags_for_resource(
+        &self,
+        caller: &Caller,
+        input: ListTagsForResourceRequest,
+    ) -> Result<ListTagsForResourceResponse, Error> {
+        self.list_tags(caller, input).await
+    }
+
+    async fn put_resource_policy(
+        &self,
+        caller: &Caller,
+        input: PutResourcePolicyRequest,
+    ) -> Result<PutResourcePolicyResponse, Error> {
+        self.put_policy(caller, input).await
+    }
+
+    async fn get_resource_policy(
+        &self,
+        caller: &Caller,
+        input: GetResourcePolicyRequest,
+    ) -> Result<GetResourcePolicyResponse, Error> {
+        self.get_policy(caller, input).await
+    }
+
+    async fn delete_resource_policy(
+        &self,
+        caller: &Caller,
+        input: DeleteResourcePolicyRequest,
+    ) -> Result<DeleteResourcePolicyResponse, Error> {
+        self.delete_policy(caller, input).await
     }
 }

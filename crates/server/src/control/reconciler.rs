@@ -216,8 +216,8 @@ impl Reconciler {
     async fn endpoint(&self, runtime: &Runtime, endpoint: &Endpoint) -> Result<(), TaskError> {
         let (id, name) = (&runtime.id, &endpoint.name);
         if endpoint.status == ResourceStatus::Deleting {
-            let outcome = self.sessions_ended(id, Some(name)).await;
-            let outcome = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+            let ended = self.sessions_ended(id, Some(name)).await;
+            let outcome = ended.as_ref().copied().map_err(String::as_str);
             return Ok(self
                 .store
                 .finish_delete_endpoint(&runtime.owner, id, name, outcome, UnixMicros::now())
@@ -228,7 +228,7 @@ impl Reconciler {
             .runtime(&runtime.owner, id, Some(endpoint.target_version))
             .await?
             .version;
-        let outcome = match target.status {
+        let ready = match target.status {
             ResourceStatus::Ready => Ok(()),
             ResourceStatus::Creating | ResourceStatus::Updating => {
                 // Its own task ends that, and the end of a task is looked at again.
@@ -240,7 +240,7 @@ impl Reconciler {
                 target.number
             )),
         };
-        let outcome = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let outcome = ready.as_ref().copied().map_err(String::as_str);
         self.store
             .finish_endpoint(id, name, outcome, UnixMicros::now())
             .await?;
@@ -248,8 +248,8 @@ impl Reconciler {
     }
 
     async fn deletion(&self, runtime: &Runtime) -> Result<(), TaskError> {
-        let outcome = self.sessions_ended(&runtime.id, None).await;
-        let outcome = outcome.as_ref().map(|()| ()).map_err(String::as_str);
+        let ended = self.sessions_ended(&runtime.id, None).await;
+        let outcome = ended.as_ref().copied().map_err(String::as_str);
         self.store
             .finish_delete_runtime(&runtime.owner, &runtime.id, outcome, UnixMicros::now())
             .await?;
@@ -277,7 +277,7 @@ impl Reconciler {
                     .filter(|session| session.state != SessionState::Stopping)
                 {
                     // One that is gone or going by now is what is wanted.
-                    let _ = self.supervisor.stop(&session.key).await;
+                    self.supervisor.stop(&session.key).await.ok();
                 }
                 tokio::time::sleep(SESSIONS_INTERVAL).await;
             }

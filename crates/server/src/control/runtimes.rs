@@ -11,7 +11,8 @@ use coracle_wire::control::{
 };
 
 use super::version::VersionConfig;
-use super::{ControlPlane, digest, owner, refusal, rules, token, view};
+use super::{ControlPlane, owner, refusal, rules, token, view};
+use crate::digest;
 use crate::gateway::Caller;
 
 impl ControlPlane {

@@ -1,8 +1,6 @@
 //! What a caller is told when an agent or its session fails: the text of the service, which clients match on,
 //! and then what really happened.
 
-use std::fmt::Write;
-
 use coracle_supervisor::{AcquireError, ConnectError, SessionEnd, StopError};
 use coracle_wire::Error;
 use http::StatusCode;
@@ -110,9 +108,8 @@ fn with_details(text: &str, what: &str, last_log_lines: &[String]) -> String {
     let mut message = format!("{text} {what}");
     if !last_log_lines.is_empty() {
         message.push_str(" Last lines of its output:");
-        let lines = excerpt_end(&last_log_lines.join("\n"));
-        // Writing to a string does not fail.
-        let _ = write!(message, "\n{lines}");
+        message.push('\n');
+        message.push_str(&excerpt_end(&last_log_lines.join("\n")));
     }
     message
 }

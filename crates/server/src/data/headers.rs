@@ -3,7 +3,8 @@
 //! Towards the agent goes what the service documents, and what the runtime's allow-list names; all else is
 //! dropped. Back goes the content type and the protocol's own headers.
 
-use coracle_types::SessionId;
+use coracle_types::{ServerProtocol, SessionId};
+use coracle_wire::{Error, FieldErrors};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -26,6 +27,9 @@ const FORWARDED: [&str; 10] = [
     "x-amzn-trace-id",
 ];
 
+/// Handed to A2A agents, too.
+const FORWARDED_A2A: [&str; 3] = ["a2a-extensions", "a2a-version", "x-a2a-extensions"];
+
 /// Handed back to the caller as the agent sent them.
 const RETURNED: [&str; 7] = [
     "content-type",
@@ -37,30 +41,44 @@ const RETURNED: [&str; 7] = [
     "x-amzn-trace-id",
 ];
 
-/// Longest value of an allow-listed header that is forwarded, in bytes.
+/// Longest value of an allow-listed header, in bytes.
 const MAX_CUSTOM_VALUE: usize = 4096;
+
+/// Checks that the allow-listed headers are not too long to be forwarded.
+pub(super) fn check(caller: &HeaderMap, allowed: &[String]) -> Result<(), Error> {
+    let mut errors = FieldErrors::new();
+    for name in allowed {
+        let values = caller.get_all(name.as_str()).iter();
+        if values.map(HeaderValue::len).sum::<usize>() > MAX_CUSTOM_VALUE {
+            errors.push(
+                name.as_str(),
+                format!("Header must have length less than or equal to {MAX_CUSTOM_VALUE}"),
+            );
+        }
+    }
+    errors.into_result()
+}
 
 /// The headers of the request to the agent.
 pub(super) fn to_agent(
     caller: &HeaderMap,
     session: &SessionId,
     request_id: &str,
+    protocol: ServerProtocol,
     allowed: &[String],
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in FORWARDED.into_iter().chain(allowed.iter().map(String::as_str)) {
+    let of_protocol: &[&str] = match protocol {
+        ServerProtocol::A2a => &FORWARDED_A2A,
+        _ => &[],
+    };
+    let names = FORWARDED.iter().chain(of_protocol).copied();
+    for name in names.chain(allowed.iter().map(String::as_str)) {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
             continue;
         };
-        // Given to the agent only for runtimes that authorise by token, which then put it there themselves.
-        if name == http::header::AUTHORIZATION {
-            continue;
-        }
-        if let Some(value) = caller
-            .get(&name)
-            .filter(|value| value.len() <= MAX_CUSTOM_VALUE || name == "baggage")
-        {
-            headers.insert(name, value.clone());
+        for value in caller.get_all(&name) {
+            headers.append(name.clone(), value.clone());
         }
     }
     let json = HeaderValue::from_static("application/json");
@@ -114,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_agent_sees_json_when_the_caller_names_no_type() {
-        let headers = to_agent(&HeaderMap::new(), &session(), "r", &[]);
+        let headers = to_agent(&HeaderMap::new(), &session(), "r", ServerProtocol::Http, &[]);
         assert_eq!(headers[CONTENT_TYPE], "application/json");
         assert_eq!(headers[SESSION_ID], session().as_str());
         assert_eq!(headers[REQUEST_ID], "r");
@@ -124,16 +142,32 @@ mod tests {
     fn what_is_not_listed_is_dropped() {
         let sent = caller(&[
             ("cookie", "c"),
-            ("authorization", "AWS4…"),
             ("x-mine", "m"),
             ("x-other", "o"),
+            ("a2a-version", "1.0"),
         ]);
-        let allowed = ["X-Mine".to_owned(), "Authorization".to_owned()];
-        let headers = to_agent(&sent, &session(), "r", &allowed);
+        let allowed = ["X-Mine".to_owned()];
+        let headers = to_agent(&sent, &session(), "r", ServerProtocol::Http, &allowed);
         assert_eq!(headers["x-mine"], "m");
-        for dropped in ["cookie", "authorization", "x-other"] {
+        for dropped in ["cookie", "x-other", "a2a-version"] {
             assert!(!headers.contains_key(dropped), "{dropped} was forwarded");
         }
+    }
+
+    #[test]
+    fn an_a2a_agent_sees_its_protocols_headers() {
+        let sent = caller(&[("a2a-version", "1.0")]);
+        let headers = to_agent(&sent, &session(), "r", ServerProtocol::A2a, &[]);
+        assert_eq!(headers["a2a-version"], "1.0");
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_to_be_forwarded_is_named() {
+        let long = HeaderValue::from_str(&"v".repeat(MAX_CUSTOM_VALUE + 1)).unwrap();
+        let sent: HeaderMap = [(HeaderName::from_static("x-mine"), long)].into_iter().collect();
+        let error = check(&sent, &["X-Other".to_owned(), "X-Mine".to_owned()]).unwrap_err();
+        assert_eq!(error.fields()[0].name, "X-Mine");
+        assert!(check(&sent, &[]).is_ok());
     }
 
     #[test]

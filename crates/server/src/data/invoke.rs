@@ -3,28 +3,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use coracle_supervisor::Lease;
-use coracle_types::{SessionId, SessionKey};
+use coracle_types::{ServerProtocol, SessionId, SessionKey};
+use coracle_wire::data::InvokeAgentRuntimeRequest;
 use coracle_wire::data::operations::InvokeAgentRuntime;
 use coracle_wire::{Error, Labels};
+use http::header::{ALLOW, AUTHORIZATION};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use super::relay::{RelayedBody, relay};
 use super::routes::Served;
-use super::{DataPlane, failures, headers, target};
-use crate::control::owner;
+use super::target::Target;
+use super::{DataPlane, bearer, envelope, failures, headers, mcp, trace};
 use crate::gateway::Caller;
-use crate::gateway::body::{ResponseBody, Spooled};
+use crate::gateway::body::{ResponseBody, Spooled, full};
+use crate::gateway::rate::Class;
 
 /// How much of an agent's error answer is read.
 const MAX_ERROR_BODY: usize = 16 * 1024;
 /// How long that may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// An invocation on its way to its session.
+struct Invocation<'a> {
+    caller: &'a Caller,
+    /// The caller's headers, with trace headers in any case.
+    headers: HeaderMap,
+    input: InvokeAgentRuntimeRequest,
+    /// The body, if it is small enough to look into.
+    peeked: Option<&'a Bytes>,
+}
+
 impl DataPlane {
-    /// Passes a request to the session's agent, starting the session on first use, and the answer back.
+    /// Passes a request to the session's agent, starting the session on first use, and the answer back. What
+    /// fails is told in the form of the agent's protocol.
+    ///
+    /// # Errors
+    /// What concerns no runtime that exists.
     pub(crate) async fn invoke(
         &self,
         caller: &Caller,
@@ -32,21 +50,122 @@ impl DataPlane {
         parts: &Parts,
         body: Spooled,
     ) -> Result<Response<ResponseBody>, Error> {
+        let peeked = body.in_memory();
+        match self
+            .try_invoke(caller, labels, parts, body, peeked.as_ref())
+            .await
+        {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                let Some(served) = self.addressed(caller, labels, parts).await else {
+                    return Err(error);
+                };
+                if error.status().is_server_error() {
+                    let (request_id, error) = (&caller.request_id, crate::error_chain(&error));
+                    tracing::error!(request_id, error, "an invocation failed");
+                }
+                Ok(envelope::wrap(served.spec.agent.protocol, error, peeked.as_ref()))
+            }
+        }
+    }
+
+    /// Answers another method than POST on the URL of invocations: an MCP client learns that there is no stream
+    /// to open and no session to delete.
+    ///
+    /// # Errors
+    /// When there is no such runtime, or it speaks another protocol.
+    pub(crate) async fn other_method(
+        &self,
+        caller: &Caller,
+        labels: &Labels,
+        parts: &Parts,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let served = self.addressed(caller, labels, parts).await;
+        if served.is_none_or(|served| served.spec.agent.protocol != ServerProtocol::Mcp) {
+            return Err(Error::unknown_operation("No operation has this method and path"));
+        }
+        let mut response = Response::new(full(""));
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+        Ok(response)
+    }
+
+    /// What a request addresses, whatever else may be wrong with it.
+    async fn addressed(&self, caller: &Caller, labels: &Labels, parts: &Parts) -> Option<Arc<Served>> {
+        let (named, qualifier) = (labels.get("agentRuntimeArn")?, bearer::qualifier(parts));
+        let account = Some(caller.account.as_str());
+        let target = Target::named(caller, named, qualifier.as_deref(), account).ok()?;
+        if target.is_foreign(caller) {
+            return None;
+        }
+        let found = self
+            .routes
+            .find(&target.owner, &target.runtime, &target.endpoint, None);
+        found.await.ok()
+    }
+
+    async fn try_invoke(
+        &self,
+        caller: &Caller,
+        labels: &Labels,
+        parts: &Parts,
+        body: Spooled,
+        peeked: Option<&Bytes>,
+    ) -> Result<Response<ResponseBody>, Error> {
         let input = coracle_wire::parse_head::<InvokeAgentRuntime>(labels, parts)?;
-        let (runtime, endpoint) = target(
+        let target = Target::named(
             caller,
             &input.agent_runtime_arn,
             input.qualifier.as_deref(),
             input.account_id.as_deref(),
         )?;
-        let owner = owner(caller);
-        let served = self.routes.find(&owner, &runtime, &endpoint, None).await?;
-        let session = input.runtime_session_id.unwrap_or_else(SessionId::random);
-        let key = SessionKey {
-            runtime,
-            endpoint,
-            session,
+        let for_user = input.runtime_user_id.as_ref();
+        let actions = ["InvokeAgentRuntime"]
+            .into_iter()
+            .chain(for_user.map(|_| "InvokeAgentRuntimeForUser"));
+        let served = self.authorized(caller, &target, actions).await?;
+        headers::check(&parts.headers, &served.allowed_headers)?;
+        let is_mcp = served.spec.agent.protocol == ServerProtocol::Mcp;
+        if is_mcp && !mcp::accepts_both(&parts.headers) {
+            return Ok(envelope::not_acceptable(peeked));
+        }
+        let key = if is_mcp {
+            self.mcp.find(&target, input.mcp_session_id.as_deref())
+        } else {
+            SessionKey {
+                runtime: target.runtime.clone(),
+                endpoint: target.endpoint.clone(),
+                session: input.runtime_session_id.clone().unwrap_or_else(SessionId::random),
+            }
         };
+        let (lease, served) = self.session(&target, key, served).await?;
+        let mut headers = parts.headers.clone();
+        // It proves the caller to this server and is nobody else's business.
+        headers.remove(AUTHORIZATION);
+        trace::complete(&mut headers);
+        let invocation = Invocation {
+            caller,
+            headers,
+            input,
+            peeked,
+        };
+        self.exchange(invocation, body, lease, &served).await
+    }
+
+    /// The session, started if need be, and what it serves: a session that runs keeps its version.
+    async fn session(
+        &self,
+        target: &Target,
+        key: SessionKey,
+        served: Arc<Served>,
+    ) -> Result<(Lease, Arc<Served>), Error> {
+        let account = &target.owner.account;
+        if self.supervisor.session(&key).is_none() {
+            self.rates.take(account, Class::NewSession)?;
+        }
+        let _counted = self.sessions.admit(account, &key, &self.supervisor)?;
         let acquired = self.supervisor.acquire(key.clone(), served.spec.clone()).await;
         let lease = acquired.map_err(failures::not_acquired)?;
         if lease.started_now() {
@@ -55,34 +174,54 @@ impl DataPlane {
             self.metrics
                 .session_started(phases.queue + phases.disks + phases.machine + phases.kernel + phases.agent);
         }
-        let served = if lease.version() == served.spec.version {
-            served
-        } else {
-            self.routes
-                .find(&owner, &key.runtime, &key.endpoint, Some(lease.version()))
-                .await?
-        };
-        self.exchange(caller, parts, body, lease, &served).await
+        if lease.version() == served.spec.version {
+            return Ok((lease, served));
+        }
+        let pinned = Some(lease.version());
+        let served = self
+            .routes
+            .find(&target.owner, &key.runtime, &key.endpoint, pinned)
+            .await?;
+        Ok((lease, served))
     }
 
     async fn exchange(
         &self,
-        caller: &Caller,
-        parts: &Parts,
+        invocation: Invocation<'_>,
         body: Spooled,
         lease: Lease,
         served: &Served,
     ) -> Result<Response<ResponseBody>, Error> {
-        let session = lease.key().session.clone();
+        let Invocation {
+            caller,
+            headers,
+            input,
+            peeked,
+        } = invocation;
+        let key = lease.key().clone();
+        let protocol = served.spec.agent.protocol;
+        let mut to_agent = headers::to_agent(
+            &headers,
+            &key.session,
+            &caller.request_id,
+            protocol,
+            &served.allowed_headers,
+        );
+        let is_mcp = protocol == ServerProtocol::Mcp;
+        let mcp_id = match &input.mcp_session_id {
+            Some(_) => headers.get(&mcp::SESSION_ID).cloned(),
+            None if is_mcp => {
+                if let Some(given) = mcp::given_id(&key.session, peeked) {
+                    to_agent.insert(mcp::SESSION_ID, given);
+                }
+                HeaderValue::from_str(key.session.as_str()).ok()
+            }
+            None => None,
+        };
         let mut request = Request::new(body.into_body());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = served.spec.agent.path.parse().map_err(Error::internal)?;
-        *request.headers_mut() = headers::to_agent(
-            &parts.headers,
-            &session,
-            &caller.request_id,
-            &served.allowed_headers,
-        );
+        *request.headers_mut() = to_agent;
         let lease = Arc::new(lease);
         let stream = match lease.connect().await {
             Ok(stream) => stream,
@@ -94,13 +233,22 @@ impl DataPlane {
             Ok(response) => response,
             Err(error) => return Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
         };
-        if !response.status().is_success() {
+        // An MCP client whose session the agent no longer knows has to begin anew, which it does on a 404.
+        let unknown_session =
+            is_mcp && input.mcp_session_id.is_some() && response.status() == StatusCode::NOT_FOUND;
+        if !response.status().is_success() && !unknown_session {
             return Err(told_off(response).await);
         }
         let (head, body) = response.into_parts();
         let mut answer = Response::new(body.boxed_unsync());
         *answer.status_mut() = head.status;
-        *answer.headers_mut() = headers::to_caller(&head.headers, &parts.headers, &session);
+        *answer.headers_mut() = headers::to_caller(&head.headers, &headers, &key.session);
+        if is_mcp {
+            self.mcp.learn(&key, &head.headers, &self.supervisor);
+        }
+        if let Some(id) = mcp_id {
+            answer.headers_mut().entry(mcp::SESSION_ID).or_insert(id);
+        }
         Ok(answer)
     }
 }

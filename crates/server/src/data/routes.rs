@@ -9,15 +9,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use coracle_artifact::code::CodeStore;
+use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
 use coracle_supervisor::SessionSpec;
 use coracle_supervisor::driver::{AgentSpec, CodeArtifact};
-use coracle_types::{EndpointArn, EndpointName, RuntimeId, VersionNumber};
+use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
-use coracle_wire::control::AgentRuntimeArtifact;
+use coracle_wire::control::{
+    AgentRuntimeArtifact, AuthorizerConfiguration, CustomJWTAuthorizerConfiguration,
+};
 use serde::{Deserialize, Serialize};
 
 use super::environment;
+use super::target::Policies;
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
 
@@ -39,6 +43,10 @@ pub(super) struct Served {
     pub(super) spec: Arc<SessionSpec>,
     /// Names of further headers that its agent sees.
     pub(super) allowed_headers: Vec<String>,
+    /// Whose tokens it takes; `None` if it takes signatures.
+    pub(super) authorizer: Option<CustomJWTAuthorizerConfiguration>,
+    /// Who else may use it, and who may not.
+    pub(super) policies: Policies,
 }
 
 type Key = (Owner, RuntimeId, EndpointName, Option<VersionNumber>);
@@ -139,8 +147,22 @@ impl Routes {
         let seconds =
             |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
         let lifecycle = &config.lifecycle_configuration;
+        let arn = version.runtime.arn();
         Ok(Served {
             allowed_headers: config.allowed_headers().to_vec(),
+            authorizer: match config.authorizer_configuration {
+                Some(AuthorizerConfiguration::CustomJWTAuthorizer(authorizer)) => Some(authorizer),
+                None => None,
+            },
+            policies: Policies {
+                runtime: self.policy(&InvocationTarget::Runtime(arn.clone())).await?,
+                endpoint: self
+                    .policy(&InvocationTarget::Endpoint(EndpointArn {
+                        runtime: arn,
+                        endpoint: endpoint.clone(),
+                    }))
+                    .await?,
+            },
             spec: Arc::new(SessionSpec {
                 version: number,
                 agent,
@@ -149,6 +171,16 @@ impl Routes {
                 init_timeout: self.init_timeout,
             }),
         })
+    }
+
+    async fn policy(&self, resource: &InvocationTarget) -> Result<Option<Policy>, Error> {
+        let text = self.store.policy(resource).await.map_err(refusal)?;
+        let arn = match resource {
+            InvocationTarget::Runtime(arn) => arn.to_string(),
+            InvocationTarget::Endpoint(arn) => arn.to_string(),
+        };
+        text.map(|text| Policy::parse(&text, &arn).map_err(Error::internal))
+            .transpose()
     }
 
     fn agent(

@@ -76,6 +76,14 @@ enum Content {
 }
 
 impl Spooled {
+    /// The body, if it is small enough to be in memory.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        match &self.content {
+            Content::Memory(bytes) => Some(bytes.clone()),
+            Content::File(_) => None,
+        }
+    }
+
     /// The body as one piece.
     ///
     /// # Errors
@@ -198,7 +206,7 @@ pub async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
         }
     };
     // Whoever is not done by then sees a broken connection.
-    let _ = tokio::time::timeout(DISCARD_TIMEOUT, drained).await;
+    tokio::time::timeout(DISCARD_TIMEOUT, drained).await.ok();
 }
 
 /// A spooled body on its way onward. Its length is known, so it is sent with `Content-Length`.

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! /healthz, /metrics ──────────────────────────────▶ answered here
+//! CORS preflight     ──────────────────────────────▶ answered here
 //! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece)
 //! signed otherwise   ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API
 //!                                                ├─▶ sts           who am I
 //!                                                ├─▶ control plane
 //!                                                └─▶ data plane
-//! not signed         ──▶ refused
+//! not signed         ──▶ refused, or told where to get a token
 //! ```
 //!
 //! Nothing after "verify" ever sees a request that is not authentic.
 
 pub mod body;
+pub mod cors;
 pub mod listen;
+pub mod rate;
 mod sts;
 
 use std::net::SocketAddr;
@@ -24,7 +27,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use coracle_auth::{AuthError, CredentialTable, HostAliases, SigV4Request};
 use coracle_types::{AccountId, Region, limits};
-use coracle_wire::{Error, OperationId, Route, control as control_wire, data as data_wire};
+use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wire, data as data_wire};
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -33,11 +36,15 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
+use self::cors::Cors;
+use self::rate::{Class, RateLimits};
 use crate::control::ControlPlane;
 use crate::data::DataPlane;
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
+/// Where invocations are posted.
+pub(crate) const INVOCATIONS: &str = "/runtimes/{agentRuntimeArn}/invocations";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
@@ -54,12 +61,30 @@ pub struct Caller {
     pub request_id: String,
 }
 
+impl Caller {
+    /// The ARN of the user it acts as.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:user/{}", self.account, self.principal)
+    }
+
+    /// The refusal of what is not this caller's.
+    pub(crate) fn not_authorized(&self, resource: &str) -> Error {
+        Error::access_denied(format!("User {} is not authorized to use {resource}", self.arn()))
+    }
+}
+
 /// Everything a request may reach.
 pub struct Gateway {
     /// Who may call.
     pub credentials: CredentialTable,
     /// Host names a signature may be for, beside the one the request came to.
     pub aliases: HostAliases,
+    /// Browsers' access from other origins.
+    pub cors: Cors,
+    /// How often an account may ask.
+    pub rates: Arc<RateLimits>,
+    /// The account whose keys reach the operator API.
+    pub operator_account: AccountId,
     /// Runtimes, versions, endpoints.
     pub control: ControlPlane,
     /// Invocations.
@@ -103,12 +128,16 @@ impl Gateway {
         let started = Instant::now();
         let request_id = Uuid::new_v4().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let origin = self.cors.allowed(request.headers());
         let mut response = match self.answer(request, &request_id).await {
             Ok(response) => response,
             Err(refusal) => refusal.into_response(&request_id),
         };
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let Some(origin) = origin {
+            cors::open(response.headers_mut(), origin);
         }
         let status = response.status().as_u16();
         self.metrics.answered(status, started.elapsed());
@@ -127,7 +156,13 @@ impl Gateway {
             _ => {}
         }
         let (parts, mut body) = request.into_parts();
-        let signed = SigV4Request::parse(&parts)?.ok_or(AuthError::Missing)?;
+        if let Some(answer) = self.cors.preflight(&parts) {
+            return Ok(answer);
+        }
+        let Some(signed) = SigV4Request::parse(&parts)? else {
+            let answer = self.data.unsigned(&parts).await;
+            return answer.ok_or(AuthError::Missing)?.map_err(Refusal::Error);
+        };
         if signed.service() == "s3" {
             return self.answer_s3(Request::from_parts(parts, body)).await;
         }
@@ -147,11 +182,19 @@ impl Gateway {
             .authenticate(&signed, &parts, &mut body, limit, request_id)
             .await?;
         if parts.uri.path().starts_with("/_coracle/") {
+            if caller.account != self.operator_account {
+                return Err(caller.not_authorized("the operator API").into());
+            }
             return Ok(self.operator.answer(&parts).await?);
         }
         if signed.service() == "sts" {
             let body = body.into_bytes().await.map_err(Error::internal)?;
             return Ok(sts::answer(&caller, &body));
+        }
+        if matches!(route, Err(RouteError::Unknown))
+            && let Ok(labels) = coracle_wire::match_path(INVOCATIONS, target)
+        {
+            return Ok(self.data.other_method(&caller, &labels, &parts).await?);
         }
         let route = route.map_err(Error::from)?;
         self.answer_aws(&caller, &route, &parts, body)
@@ -199,6 +242,7 @@ impl Gateway {
         body: Spooled,
     ) -> Result<Response<ResponseBody>, Error> {
         self.metrics.operation(route.operation.name);
+        self.rates.take(&caller.account, Class::of(route.operation))?;
         if let OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) = route.id {
             return self.data.invoke(caller, &route.labels, parts, body).await;
         }

@@ -27,7 +27,7 @@ pub(super) fn answer(caller: &Caller, form: &[u8]) -> Response<ResponseBody> {
     response
 }
 
-/// Account, principal and request id hold nothing that XML would have to escape: see [`is_plain`].
+/// Account, principal and request id hold nothing that XML would have to escape: the configuration sees to it.
 fn identity(caller: &Caller) -> String {
     let Caller {
         account,
@@ -35,10 +35,10 @@ fn identity(caller: &Caller) -> String {
         request_id,
         ..
     } = caller;
-    let principal = if is_plain(principal) { principal } else { "unnamed" };
+    let arn = caller.arn();
     format!(
         "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult>\
-         <Arn>arn:aws:iam::{account}:user/{principal}</Arn><UserId>{principal}</UserId><Account>{account}</Account>\
+         <Arn>{arn}</Arn><UserId>{principal}</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>\
          </GetCallerIdentityResponse>"
     )
@@ -51,9 +51,4 @@ fn unknown_action(caller: &Caller) -> String {
          <RequestId>{}</RequestId></ErrorResponse>",
         caller.request_id
     )
-}
-
-fn is_plain(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte))
 }

@@ -265,7 +265,6 @@ impl S3 for Backend {
         self.side.store.create_bucket(&bucket).await.map_err(refusal)?;
         Ok(S3Response::new(dto::CreateBucketOutput {
             location: Some(format!("/{}", bucket.name)),
-            ..Default::default()
         }))
     }
 
@@ -337,7 +336,6 @@ impl S3 for Backend {
             name: Some(bucket.name),
             creation_date: Some(timestamp(bucket.created_at)),
             bucket_region: Some(bucket.owner.region.to_string()),
-            ..Default::default()
         });
         Ok(S3Response::new(dto::ListBucketsOutput {
             buckets: Some(buckets.collect()),

@@ -30,9 +30,6 @@ const CODE_DISK: &str = "code";
 const BASE_DISK: &str = "base";
 const SCRATCH_DISK: &str = "scratch";
 
-/// Kernel arguments that spare time at boot; measured in `docs/benchmarks.md`.
-const QUICK_BOOT: [&str; 3] = ["no_timer_check", "tsc=reliable", "rcupdate.rcu_expedited=1"];
-
 /// What executes guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AcceleratorChoice {
@@ -101,6 +98,7 @@ struct Platform {
     initramfs: PathBuf,
     scratch: ScratchTemplate,
     accelerator: Accelerator,
+    kernel_arguments: Vec<String>,
 }
 
 /// The files of one machine's disks.
@@ -147,11 +145,16 @@ impl MicrovmDriver {
         })
         .await?;
         let accelerator = self.choose_accelerator(&kernel, &initramfs).await?;
+        let kernel_arguments = match accelerator {
+            Accelerator::Kvm => Vec::new(),
+            Accelerator::Tcg => coracle_vmm::emulation_arguments().await,
+        };
         Ok(Platform {
             kernel,
             initramfs,
             scratch,
             accelerator,
+            kernel_arguments,
         })
     }
 
@@ -215,7 +218,7 @@ impl MicrovmDriver {
             memory_mib: self.config.memory_mib,
             kernel: platform.kernel.clone(),
             initramfs: platform.initramfs.clone(),
-            kernel_arguments: QUICK_BOOT.map(str::to_owned).to_vec(),
+            kernel_arguments: platform.kernel_arguments.clone(),
             disks: vec![
                 disk(CODE_DISK, disks.code, Access::Shared),
                 disk(BASE_DISK, disks.base, Access::Shared),

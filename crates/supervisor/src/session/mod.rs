@@ -11,7 +11,7 @@
 //!
 //! | | Starting | Ready | Stopping | gone |
 //! |---|---|---|---|---|
-//! | a request | waits for Ready | is served | `InProgress` | starts a new session |
+//! | a request | waits for Ready | is served | waits for gone, 5 s at most | starts a new session |
 //! | a stop | → Stopping, those who wait get `InProgress` | → Stopping, streams break at the end | `InProgress` | `NotFound` |
 //! | a drain | → Stopping unless somebody waits | → Stopping once unused or at the deadline | – | – |
 //!

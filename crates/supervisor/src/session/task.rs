@@ -359,9 +359,8 @@ impl SessionTask {
         let (admission, now) = (self.life.admission(), Instant::now());
         // A caller who has gone is as good as one who was answered; its lease comes back at once.
         match (admission, guest) {
-            (Admission::Refuse, _) => {
-                reply.send(Err(AcquireError::InProgress)).ok();
-            }
+            // Unanswered, the caller waits for this session's end.
+            (Admission::Refuse, _) => drop(reply),
             _ if self.life.requests() >= limit => {
                 reply.send(Err(AcquireError::TooManyRequests { limit })).ok();
             }

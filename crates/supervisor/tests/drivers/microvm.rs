@@ -25,12 +25,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Option<Self> {
-        Self::try_new()
+        Self::try_new(AcceleratorChoice::Tcg)
             .inspect_err(|reason| println!("skipped: {reason}"))
             .ok()
     }
 
-    fn try_new() -> Result<Self, String> {
+    fn try_new(accelerator: AcceleratorChoice) -> Result<Self, String> {
         let images = std::env::var_os("CORACLE_IMAGES_DIR")
             .map_or_else(|| PathBuf::from("/var/cache/coracle/images"), PathBuf::from);
         let guest = guest_program()?;
@@ -54,7 +54,7 @@ impl Bench {
             memory_mib: 512,
             vcpus: 1,
             scratch_mib: 256,
-            accelerator: AcceleratorChoice::Tcg,
+            accelerator,
             boot_timeout: crate::sandbox::PATIENCE,
         });
         Ok(Self {
@@ -225,6 +225,22 @@ async fn a_machine_that_cannot_boot_says_why_and_leaves_nothing() {
         .err()
         .expect("no code, no machine");
     assert_eq!(error.to_string(), "the sandbox could not be booted during disks");
+    assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_hardware_virtualisation_works_is_found_out_in_time() {
+    let Ok(bench) = Bench::try_new(AcceleratorChoice::Auto) else {
+        return;
+    };
+    let begun = Instant::now();
+    let accelerator = bench.driver.accelerator().await.unwrap();
+    println!("{accelerator:?} after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "the probe has a deadline of 10 s"
+    );
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
     assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
 }
 

@@ -1,0 +1,88 @@
+//! Kernel arguments for guests in emulation.
+//!
+//! An emulated guest reads the host's time stamp counter, and its kernel measures the counter's rate against an
+//! emulated timer. On a busy host that measurement fails, and a kernel without a rate hangs at boot. So the host
+//! measures its own counter and tells the guest.
+
+use std::time::{Duration, Instant};
+
+/// How long the counter is watched: long enough for an error of a few parts in a million.
+const WATCHED: Duration = Duration::from_millis(50);
+/// How often a reading is tried; the one that took least time counts.
+const TRIES: usize = 64;
+
+/// The kernel arguments with which a guest in emulation boots reliably and soon. Mitigations against
+/// speculation protect nothing there and cost time.
+pub async fn emulation_arguments() -> Vec<String> {
+    let mut arguments = vec!["no_timer_check".to_owned(), "mitigations=off".to_owned()];
+    let first = reading();
+    tokio::time::sleep(WATCHED).await;
+    if let (Some(first), Some(last)) = (first, reading()) {
+        arguments.extend(rate_khz(first, last).map(|khz| format!("tsc_early_khz={khz}")));
+    }
+    arguments
+}
+
+/// The counter and the time at which it was read.
+type Reading = (u64, Instant);
+
+fn rate_khz(first: Reading, last: Reading) -> Option<u128> {
+    let ticks = u128::from(last.0.checked_sub(first.0)?);
+    let nanos = last.1.duration_since(first.1).as_nanos();
+    (ticks * 1_000_000).checked_div(nanos).filter(|khz| *khz > 0)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn reading() -> Option<Reading> {
+    let readings = (0..TRIES).map(|_| {
+        let before = Instant::now();
+        let ticks = time_stamp_counter();
+        (before.elapsed(), (ticks, before))
+    });
+    readings.min_by_key(|(took, _)| *took).map(|(_, reading)| reading)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "the processor's counter has no other door")]
+fn time_stamp_counter() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction, and it touches no memory.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Other processors tell their timer's rate in a register.
+#[cfg(not(target_arch = "x86_64"))]
+fn reading() -> Option<Reading> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_ticks_by_time() {
+        let start = Instant::now();
+        let later = start + Duration::from_millis(50);
+        assert_eq!(
+            rate_khz((1000, start), (1000 + 129_806_100, later)),
+            Some(2_596_122)
+        );
+        assert_eq!(
+            rate_khz((1000, start), (999, later)),
+            None,
+            "a counter that went back"
+        );
+        assert_eq!(rate_khz((1000, start), (2000, start)), None, "no time passed");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[tokio::test]
+    async fn this_machines_rate_is_plausible() {
+        let arguments = emulation_arguments().await;
+        let rate = arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("tsc_early_khz="));
+        let khz: u64 = rate.expect("a rate").parse().unwrap();
+        assert!((100_000..10_000_000).contains(&khz), "{khz} kHz");
+    }
+}
