@@ -21,8 +21,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         other => bail!("there are no microVMs for the processor architecture {other}"),
     };
     let profile = if arguments.release { "release" } else { "dev" };
-    cargo(&["build", "--profile", profile, "--package", "coracle-server", "--package", "coracle-cli"], None)?;
-    cargo(&["build", "--profile", profile, "--package", "coracle-guest", "--target", &target], Some(&target))?;
+    cargo(
+        &[
+            "build",
+            "--profile",
+            profile,
+            "--package",
+            "coracle-server",
+            "--package",
+            "coracle-cli",
+        ],
+        None,
+    )?;
+    cargo(
+        &[
+            "build",
+            "--profile",
+            profile,
+            "--package",
+            "coracle-guest",
+            "--target",
+            &target,
+        ],
+        Some(&target),
+    )?;
     let folder = target_folder();
     let output = if arguments.release { "release" } else { "debug" };
     let (from, to) = (folder.join(&target).join(output), folder.join(output));
@@ -37,7 +59,10 @@ fn cargo(arguments: &[&str], static_target: Option<&str>) -> anyhow::Result<()> 
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments);
     if let Some(target) = static_target {
-        let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
+        let variable = format!(
+            "CARGO_TARGET_{}_RUSTFLAGS",
+            target.to_uppercase().replace('-', "_")
+        );
         command.env(variable, "-C target-feature=+crt-static");
     }
     let status = command.status().context("running cargo")?;
@@ -46,6 +71,8 @@ fn cargo(arguments: &[&str], static_target: Option<&str>) -> anyhow::Result<()> 
 }
 
 fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        PathBuf::from,
+    )
 }

@@ -326,24 +326,24 @@ mod tests {
         }
     }
 
-    fn policy(statements: Value) -> Result<Policy, PolicyError> {
+    fn policy(statements: &Value) -> Result<Policy, PolicyError> {
         Policy::parse(
             &json!({"Version": "2012-10-17", "Statement": statements}).to_string(),
             ARN,
         )
     }
 
-    fn statement(effect: &str, principal: Value, action: &str) -> Value {
+    fn statement(effect: &str, principal: &Value, action: &str) -> Value {
         json!({"Effect": effect, "Principal": principal, "Action": action, "Resource": ARN})
     }
 
     #[test]
     fn a_denial_wins_over_whatever_allows() {
-        let policy = policy(json!([
-            statement("Allow", json!("*"), "bedrock-agentcore:*"),
+        let policy = policy(&json!([
+            statement("Allow", &json!("*"), "bedrock-agentcore:*"),
             statement(
                 "Deny",
-                json!({"AWS": "111111111111"}),
+                &json!({"AWS": "111111111111"}),
                 "bedrock-agentcore:StopRuntimeSession"
             ),
         ]))
@@ -363,9 +363,9 @@ mod tests {
             ("arn:aws:iam::111111111111:user/a", true, false),
             ("arn:aws:iam::222222222222:root", false, false),
         ] {
-            let policy = policy(statement(
+            let policy = policy(&statement(
                 "Allow",
-                json!({"AWS": [principal]}),
+                &json!({"AWS": [principal]}),
                 "bedrock-agentcore:InvokeAgentRuntime",
             ))
             .unwrap();
@@ -378,8 +378,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let good = statement("Allow", json!("*"), "bedrock-agentcore:Invoke*");
-        assert!(policy(good.clone()).is_ok());
+        let good = statement("Allow", &json!("*"), "bedrock-agentcore:Invoke*");
+        assert!(policy(&good).is_ok());
         let with = |name: &str, value: Value| {
             let mut changed = good.clone();
             changed[name] = value;
@@ -402,7 +402,7 @@ mod tests {
             json!(vec![good.clone(); MAX_STATEMENTS + 1]),
             json!("text"),
         ] {
-            assert!(policy(bad.clone()).is_err(), "{bad}");
+            assert!(policy(&bad).is_err(), "{bad}");
         }
         for text in [
             "",

@@ -93,7 +93,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).ok();
         text
     }
 }

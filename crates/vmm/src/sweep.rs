@@ -92,7 +92,7 @@ fn kill(pid: u32, start_time: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use coracle_types::SandboxId;
 
@@ -100,9 +100,11 @@ mod tests {
 
     fn process_in(folder: &Path, name: &str) -> Child {
         fs::create_dir_all(folder).unwrap();
+        // Waits for input that never comes, and ends with this test however that ends.
         Command::new("sh")
-            .args(["-c", "sleep 600; true", name])
+            .args(["-c", "read line", name])
             .current_dir(folder)
+            .stdin(Stdio::piped())
             .spawn()
             .unwrap()
     }

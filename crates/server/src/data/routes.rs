@@ -150,10 +150,9 @@ impl Routes {
         let arn = version.runtime.arn();
         Ok(Served {
             allowed_headers: config.allowed_headers().to_vec(),
-            authorizer: match config.authorizer_configuration {
-                Some(AuthorizerConfiguration::CustomJWTAuthorizer(authorizer)) => Some(authorizer),
-                None => None,
-            },
+            authorizer: config
+                .authorizer_configuration
+                .map(|AuthorizerConfiguration::CustomJWTAuthorizer(authorizer)| authorizer),
             policies: Policies {
                 runtime: self.policy(&InvocationTarget::Runtime(arn.clone())).await?,
                 endpoint: self

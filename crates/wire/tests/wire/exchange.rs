@@ -56,6 +56,12 @@ impl ControlService for Canned {
         get_agent_runtime_endpoint(GetAgentRuntimeEndpointRequest) -> GetAgentRuntimeEndpointResponse,
         delete_agent_runtime_endpoint(DeleteAgentRuntimeEndpointRequest) -> DeleteAgentRuntimeEndpointResponse,
         list_agent_runtime_endpoints(ListAgentRuntimeEndpointsRequest) -> ListAgentRuntimeEndpointsResponse,
+        tag_resource(TagResourceRequest) -> TagResourceResponse,
+        untag_resource(UntagResourceRequest) -> UntagResourceResponse,
+        list_tags_for_resource(ListTagsForResourceRequest) -> ListTagsForResourceResponse,
+        put_resource_policy(PutResourcePolicyRequest) -> PutResourcePolicyResponse,
+        get_resource_policy(GetResourcePolicyRequest) -> GetResourcePolicyResponse,
+        delete_resource_policy(DeleteResourcePolicyRequest) -> DeleteResourcePolicyResponse,
     }
 }
 
