@@ -159,9 +159,11 @@ async fn drive_host<T: futures::AsyncRead + futures::AsyncWrite + Unpin>(
         }
     })
     .await;
-    // Nobody listens any more, or the guest does not answer: either way it is over.
+    // Dropped rather than closed: yamux ends the streams of a connection that is dropped, and forgets to wake those
+    // of one that is being closed.
+    drop(connection);
+    // Nobody may be listening any more.
     closing.send(true).ok();
-    tokio::time::timeout(Duration::from_secs(1), poll_fn(|cx| connection.poll_close(cx))).await.ok();
 }
 
 /// The guest's end.
@@ -260,6 +262,41 @@ mod tests {
         host.open(&StreamHeader::Control).await.ok();
         tokio::time::timeout(Duration::from_secs(5), host.closed()).await.expect("closed within 5 s");
         assert!(matches!(host.open(&StreamHeader::Control).await, Err(MuxError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn the_streams_of_a_lost_guest_end() {
+        let (host, mut guest) = pair().await;
+        let mut stream = host.open(&StreamHeader::Logs).await.unwrap();
+        let other = guest.next().await.unwrap();
+        let read = tokio::spawn(async move { stream.read(&mut [0; 1]).await });
+        drop((guest, other));
+        let ended = tokio::time::timeout(Duration::from_secs(5), read).await;
+        assert_eq!(ended.expect("an end within 5 s").unwrap().unwrap_or_default(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_its_channel() {
+        let (host, raw) = tokio::io::duplex(64 * 1024);
+        let mut raw = raw;
+        let (host, _) = tokio::join!(HostEnd::connect(host, [1; 16]), handshake::guest(&mut raw));
+        let host = host.unwrap();
+        let mut stream = host.open(&StreamHeader::Logs).await.unwrap();
+        let read = tokio::spawn(async move { stream.read(&mut [0; 1]).await });
+        drop(raw);
+        let ended = tokio::time::timeout(Duration::from_secs(5), read).await;
+        assert_eq!(ended.expect("an end within 5 s").unwrap().unwrap_or_default(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_the_last_clone_of_its_host_end() {
+        let (host, mut guest) = pair().await;
+        let mut stream = host.open(&StreamHeader::Logs).await.unwrap();
+        let read = tokio::spawn(async move { stream.read(&mut [0; 1]).await });
+        let _other = guest.next().await.unwrap();
+        drop(host);
+        let ended = tokio::time::timeout(Duration::from_secs(5), read).await;
+        assert_eq!(ended.expect("an end within 5 s").unwrap().unwrap_or_default(), 0);
     }
 
     #[tokio::test]

@@ -1,8 +1,12 @@
 //! What `GET /metrics` says, in the OpenMetrics text format.
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use coracle_supervisor::StartPhases;
+use coracle_types::SandboxId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,13 +14,17 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+/// How many session starts are told apart. The requests that share one report it at the same moment.
+const REMEMBERED_STARTS: usize = 1024;
+
 /// Counters of one server.
 pub struct Metrics {
     registry: Registry,
     answers: Family<StatusLabel, Counter>,
     operations: Family<OperationLabel, Counter>,
     head_latency: Histogram,
-    session_starts: Histogram,
+    session_starts: Family<PhaseLabel, Histogram>,
+    counted_starts: Mutex<VecDeque<SandboxId>>,
     sessions: Gauge<i64, AtomicI64>,
 }
 
@@ -28,6 +36,11 @@ struct StatusLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OperationLabel {
     operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
 }
 
 impl Metrics {
@@ -48,10 +61,10 @@ impl Metrics {
             "Time from request head to answer head",
             head_latency.clone(),
         );
-        let session_starts = Histogram::new(exponential_buckets(0.01, 2.0, 14));
+        let session_starts = Family::new_with_constructor(start_histogram as fn() -> Histogram);
         registry.register(
             "session_start_seconds",
-            "Time from a session's first request until its agent was healthy",
+            "Time from a session's first request until its agent was healthy, by phase and in total",
             session_starts.clone(),
         );
         let sessions = Gauge::default();
@@ -62,6 +75,7 @@ impl Metrics {
             operations,
             head_latency,
             session_starts,
+            counted_starts: Mutex::default(),
             sessions,
         }
     }
@@ -79,9 +93,29 @@ impl Metrics {
             .inc();
     }
 
-    /// A session became ready.
-    pub fn session_started(&self, after: Duration) {
-        self.session_starts.observe(after.as_secs_f64());
+    /// A session became ready in this sandbox. Every request that waited for it says so; it counts once.
+    pub fn session_started(&self, sandbox: SandboxId, phases: StartPhases) {
+        {
+            let mut counted = self.counted_starts.lock().unwrap_or_else(PoisonError::into_inner);
+            if counted.contains(&sandbox) {
+                return;
+            }
+            counted.truncate(REMEMBERED_STARTS - 1);
+            counted.push_front(sandbox);
+        }
+        let parts = [
+            ("queue", phases.queue),
+            ("disks", phases.disks),
+            ("machine", phases.machine),
+            ("kernel", phases.kernel),
+            ("agent", phases.agent),
+        ];
+        let total = parts.iter().map(|(_, took)| *took).sum();
+        for (phase, took) in parts.into_iter().chain([("total", total)]) {
+            self.session_starts
+                .get_or_create(&PhaseLabel { phase })
+                .observe(took.as_secs_f64());
+        }
     }
 
     /// How many sessions there are.
@@ -98,8 +132,41 @@ impl Metrics {
     }
 }
 
+/// From a millisecond, which a phase of the `process` driver takes, to half a minute.
+fn start_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_start_that_many_requests_waited_for_counts_once() {
+        let metrics = Metrics::new();
+        let phases = StartPhases {
+            kernel: Duration::from_millis(1500),
+            agent: Duration::from_millis(500),
+            ..StartPhases::default()
+        };
+        let first = SandboxId::new();
+        for sandbox in [first, first, SandboxId::new(), first] {
+            metrics.session_started(sandbox, phases);
+        }
+        let text = metrics.render();
+        for line in [
+            "coracle_session_start_seconds_count{phase=\"total\"} 2",
+            "coracle_session_start_seconds_sum{phase=\"total\"} 4.0",
+            "coracle_session_start_seconds_sum{phase=\"kernel\"} 3.0",
+            "coracle_session_start_seconds_sum{phase=\"disks\"} 0.0",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

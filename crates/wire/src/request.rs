@@ -101,7 +101,9 @@ fn located(member: &Member, request: &Request<'_>, errors: &mut FieldErrors) -> 
         Vec::new()
     });
     if let Kind::List { item, .. } = &member.shape.kind {
-        return (!texts.is_empty()).then(|| texts.iter().map(|text| typed(item, text)).collect());
+        // A list without items leaves no trace outside the body: where it must be there, it is empty.
+        return (member.required || !texts.is_empty())
+            .then(|| texts.iter().map(|text| typed(item, text)).collect());
     }
     if texts.len() > 1 {
         errors.push(member.name, "Member must be given only once");

@@ -171,8 +171,7 @@ impl DataPlane {
         if lease.started_now() {
             let phases = lease.start_phases();
             tracing::info!(session = %key, version = %lease.version(), ?phases, "session started");
-            self.metrics
-                .session_started(phases.queue + phases.disks + phases.machine + phases.kernel + phases.agent);
+            self.metrics.session_started(lease.sandbox(), phases);
         }
         if lease.version() == served.spec.version {
             return Ok((lease, served));

@@ -13,8 +13,8 @@ fn new_endpoint(name: &str) -> NewEndpoint {
     }
 }
 
-fn reached(result: Result<impl std::fmt::Debug, StoreError>, most: u32) -> bool {
-    matches!(result, Err(StoreError::QuotaReached { limit, .. }) if limit == most)
+fn reached<T>(result: &Result<T, StoreError>, most: u32) -> bool {
+    matches!(result, Err(StoreError::QuotaReached { limit, .. }) if *limit == most)
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn what_passes_a_quota_is_refused_and_leaves_nothing() {
     });
     let id = fixture.ready("hello").await;
     assert!(reached(
-        store.create_runtime(&new_runtime("other"), None, at(3)).await,
+        &store.create_runtime(&new_runtime("other"), None, at(3)).await,
         1
     ));
     let taken = store.create_runtime(&new_runtime("hello"), None, at(3)).await;
@@ -46,7 +46,7 @@ async fn what_passes_a_quota_is_refused_and_leaves_nothing() {
         .await
         .unwrap();
     assert!(reached(
-        store.create_version(&owner(), &id, "{}", None, at(6)).await,
+        &store.create_version(&owner(), &id, "{}", None, at(6)).await,
         2
     ));
     let newest = store.runtime(&owner(), &id, None).await.unwrap().version.number;
@@ -58,7 +58,7 @@ async fn what_passes_a_quota_is_refused_and_leaves_nothing() {
             .await
     };
     create("one").await.unwrap();
-    assert!(reached(create("two").await, 1));
+    assert!(reached(&create("two").await, 1));
 
     for name in ["one", "two", "three"] {
         let mut new = new_runtime(name);
