@@ -1,9 +1,10 @@
 //! `cargo xtask generate`: writes `crates/wire/src/generated` from `crates/wire/model` and
-//! `crates/wire/operations.toml`. With `--check` it writes nothing and fails if anything would change.
+//! `crates/wire/operations.toml`, and `docs/coverage.md`. With `--check` it writes nothing and fails if anything would change.
 //!
 //! One file of rendering per kind of output; each is a pure function from the model to text, formatted by rustfmt
 //! at the end.
 
+mod coverage;
 mod dispatch;
 mod model;
 mod naming;
@@ -15,7 +16,7 @@ mod types;
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
@@ -39,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let data = Selection::new("data", &data, &configuration.data)?;
 
     let generated = wire.join("src/generated");
-    let files = [
+    let sources = [
         ("operations.rs", operations::render(&[&control, &data])),
         (
             "control.rs",
@@ -49,17 +50,23 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ("data.rs", types::render(&data)? + &dispatch::render(&data)?),
         ("data_shapes.rs", shapes::render(&data)?),
     ];
-    let mut stale = Vec::new();
-    for (name, source) in files {
-        let path = generated.join(name);
+    let mut files = vec![(
+        wire.join("../../docs/coverage.md"),
+        coverage::render(&[&control, &data]),
+    )];
+    for (name, source) in sources {
         let source = rustfmt(&source).with_context(|| format!("{name} could not be formatted"))?;
-        if fs::read_to_string(&path).is_ok_and(|present| present == source) {
+        files.push((generated.join(name), source));
+    }
+    let mut stale = Vec::new();
+    for (path, text) in files {
+        if fs::read_to_string(&path).is_ok_and(|present| present == text) {
             continue;
         }
         if arguments.check {
-            stale.push(name);
+            stale.push(path.display().to_string());
         } else {
-            replace(&path, &source)?;
+            replace(&path, &text)?;
         }
     }
     ensure!(
@@ -92,8 +99,8 @@ fn rustfmt(source: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn replace(path: &PathBuf, source: &str) -> anyhow::Result<()> {
-    let temporary = path.with_extension("rs.new");
+fn replace(path: &Path, source: &str) -> anyhow::Result<()> {
+    let temporary = path.with_extension("new");
     fs::write(&temporary, source).with_context(|| format!("{} could not be written", temporary.display()))?;
     fs::rename(&temporary, path).with_context(|| format!("{} could not be replaced", path.display()))
 }

@@ -18,7 +18,9 @@ pub(crate) fn run() -> Result<()> {
             continue;
         };
         for dependency in dependencies.difference(allowed) {
-            problems.push(format!("{name} uses {dependency}, which ARCHITECTURE.md does not allow"));
+            problems.push(format!(
+                "{name} uses {dependency}, which ARCHITECTURE.md does not allow"
+            ));
         }
     }
     for name in allowed.keys().filter(|name| !used.contains_key(*name)) {
@@ -30,15 +32,24 @@ pub(crate) fn run() -> Result<()> {
 
 /// Which crates each crate may use: the rows `| name | what | those |` of the table.
 fn documented(page: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let rows = page.lines().skip_while(|line| !line.starts_with("| Crate |")).skip(2);
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| Crate |"))
+        .skip(2);
     let mut allowed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in rows.take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-        let [name, _, uses] = cells[..] else { anyhow::bail!("a row of the table has other columns: {row}") };
+        let [name, _, uses] = cells[..] else {
+            anyhow::bail!("a row of the table has other columns: {row}")
+        };
         let uses = match uses {
             "–" => BTreeSet::new(),
             "all above" => allowed.keys().cloned().collect(),
-            list => list.split([',', ';', ' ']).filter(|word| allowed.contains_key(*word)).map(str::to_owned).collect(),
+            list => list
+                .split([',', ';', ' '])
+                .filter(|word| allowed.contains_key(*word))
+                .map(str::to_owned)
+                .collect(),
         };
         allowed.insert(name.trim_matches('`').to_owned(), uses);
     }
@@ -48,14 +59,26 @@ fn documented(page: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
 
 /// Which crates of the workspace each of them uses outside its tests.
 fn used() -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let output = Command::new("cargo").args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let output = Command::new("cargo")
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()?;
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().context("cargo lists no packages")?;
-    let own = |value: &Value| value["name"].as_str().and_then(|name| name.strip_prefix(PREFIX)).map(str::to_owned);
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo lists no packages")?;
+    let own = |value: &Value| {
+        value["name"]
+            .as_str()
+            .and_then(|name| name.strip_prefix(PREFIX))
+            .map(str::to_owned)
+    };
     Ok(packages
         .iter()
         .filter_map(|package| {
-            let dependencies = package["dependencies"].as_array()?.iter().filter(|it| it["kind"] != "dev");
+            let dependencies = package["dependencies"]
+                .as_array()?
+                .iter()
+                .filter(|it| it["kind"] != "dev");
             Some((own(package)?, dependencies.filter_map(own).collect()))
         })
         .collect())

@@ -149,8 +149,8 @@ pub struct LimitsConfig {
     pub sessions: usize,
     /// Client connections at once; more wait to be accepted.
     pub connections: usize,
-    /// How long directly deployed code may take until its first healthy ping.
-    pub init_timeout_secs: u64,
+    /// How long an agent may take until its first healthy ping, instead of the platform version's own time.
+    pub init_timeout_secs: Option<u64>,
     /// How long an agent may take until the first byte of its answer.
     pub request_timeout_secs: u64,
     /// How long a streamed answer may take altogether.
@@ -164,7 +164,7 @@ impl Default for LimitsConfig {
         Self {
             sessions: 1000,
             connections: 10_000,
-            init_timeout_secs: limits::CODE_INIT_TIMEOUT.as_secs(),
+            init_timeout_secs: None,
             request_timeout_secs: limits::REQUEST_TIMEOUT.as_secs(),
             stream_timeout_secs: limits::STREAM_TIMEOUT.as_secs(),
             drain_secs: 30,
@@ -173,9 +173,9 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    /// How long directly deployed code may take until its first healthy ping.
-    pub fn init_timeout(&self) -> Duration {
-        Duration::from_secs(self.init_timeout_secs)
+    /// How long an agent may take until its first healthy ping, instead of the platform version's own time.
+    pub fn init_timeout(&self) -> Option<Duration> {
+        self.init_timeout_secs.map(Duration::from_secs)
     }
 
     /// How long an agent may take until the first byte of its answer.

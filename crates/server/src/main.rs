@@ -25,6 +25,8 @@ enum Command {
     Serve(commands::serve::Arguments),
     /// Build, list and remove guest kernel and base images.
     Image(commands::image::Arguments),
+    /// Measure what sessions and invocations cost on this machine.
+    Bench(commands::bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Image(arguments) => commands::image::run(arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

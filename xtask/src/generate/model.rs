@@ -12,7 +12,7 @@ use serde::Deserialize;
 #[expect(dead_code, reason = "where the facts come from is for readers of the file")]
 pub(crate) struct Model {
     botocore: String,
-    service: String,
+    pub(crate) service: String,
     api_version: String,
     pub(crate) operations: BTreeMap<String, Operation>,
     pub(crate) shapes: BTreeMap<String, Shape>,

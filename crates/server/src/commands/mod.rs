@@ -1,6 +1,8 @@
 //! The commands of `coracle`.
 
+pub(crate) mod bench;
 pub(crate) mod image;
+mod interpreter;
 pub(crate) mod output;
 pub(crate) mod serve;
 

@@ -14,3 +14,8 @@ pub(crate) fn data(line: impl std::fmt::Display) {
 pub(crate) fn error(message: &str) {
     eprintln!("error: {message}");
 }
+
+/// Says what is being done.
+pub(crate) fn progress(line: impl std::fmt::Display) {
+    eprintln!("{line}");
+}

@@ -2,6 +2,7 @@
 //! as JSON and never changed afterwards.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use coracle_types::{ServerProtocol, limits};
 use coracle_wire::Sensitive;
@@ -125,6 +126,12 @@ impl VersionConfig {
             .as_ref()
             .and_then(|it| it.path.as_deref());
         configured.unwrap_or_else(|| self.protocol().default_path())
+    }
+
+    /// How long the agent may take until its first healthy ping: directly deployed code has less time on platform
+    /// V1, which boots every session, than on V2.
+    pub fn init_timeout(&self) -> Duration {
+        if self.platform_version == "V1" { limits::CODE_INIT_TIMEOUT } else { limits::CONTAINER_INIT_TIMEOUT }
     }
 
     /// Names of the further headers that reach the agent.

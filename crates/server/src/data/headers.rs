@@ -5,7 +5,7 @@
 
 use coracle_types::{ServerProtocol, SessionId};
 use coracle_wire::{Error, FieldErrors};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The session an invocation belongs to; both ways.
@@ -86,6 +86,8 @@ pub(super) fn to_agent(
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     }
+    // HTTP/1.1 wants one, and some servers insist.
+    headers.insert(HOST, HeaderValue::from_static("localhost"));
     for (name, value) in [(SESSION_ID, session.as_str()), (REQUEST_ID, request_id)] {
         // Both are visible ASCII by construction.
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -134,6 +136,7 @@ mod tests {
     fn the_agent_sees_json_when_the_caller_names_no_type() {
         let headers = to_agent(&HeaderMap::new(), &session(), "r", ServerProtocol::Http, &[]);
         assert_eq!(headers[CONTENT_TYPE], "application/json");
+        assert_eq!(headers[HOST], "localhost");
         assert_eq!(headers[SESSION_ID], session().as_str());
         assert_eq!(headers[REQUEST_ID], "r");
     }

@@ -56,7 +56,7 @@ pub struct Routes {
     store: Store,
     code: CodeStore,
     public_url: Option<String>,
-    init_timeout: Duration,
+    init_timeout: Option<Duration>,
     memory: Mutex<Memory>,
 }
 
@@ -69,7 +69,12 @@ struct Memory {
 
 impl Routes {
     /// Look-ups in this store.
-    pub fn new(store: Store, code: CodeStore, public_url: Option<String>, init_timeout: Duration) -> Self {
+    pub fn new(
+        store: Store,
+        code: CodeStore,
+        public_url: Option<String>,
+        init_timeout: Option<Duration>,
+    ) -> Self {
         Self {
             store,
             code,
@@ -147,6 +152,7 @@ impl Routes {
         let seconds =
             |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
         let lifecycle = &config.lifecycle_configuration;
+        let init_timeout = self.init_timeout.unwrap_or_else(|| config.init_timeout());
         let arn = version.runtime.arn();
         Ok(Served {
             allowed_headers: config.allowed_headers().to_vec(),
@@ -167,7 +173,7 @@ impl Routes {
                 agent,
                 idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
                 max_lifetime: seconds(lifecycle.max_lifetime),
-                init_timeout: self.init_timeout,
+                init_timeout,
             }),
         })
     }

@@ -31,7 +31,7 @@ use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wir
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -129,10 +129,21 @@ impl Gateway {
         let request_id = Uuid::new_v4().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let origin = self.cors.allowed(request.headers());
+        let has_body = !request.body().is_end_stream();
         let mut response = match self.answer(request, &request_id).await {
             Ok(response) => response,
             Err(refusal) => refusal.into_response(&request_id),
         };
+        // The body of a request of nobody known has not been read, so the connection cannot go on.
+        let of_nobody = matches!(
+            response.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
+        if has_body && of_nobody {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Ok(value) = HeaderValue::from_str(&request_id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }

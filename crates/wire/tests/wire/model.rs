@@ -26,7 +26,7 @@ fn every_operation_of_both_models_is_in_the_table_once() {
             .iter()
             .filter(|operation| operation.id.is_some())
             .count(),
-        13
+        19
     );
 }
 
@@ -48,6 +48,12 @@ fn implemented() -> Vec<(&'static str, &'static Shape)> {
     shapes_of::<control::operations::GetAgentRuntimeEndpoint>(&mut found);
     shapes_of::<control::operations::DeleteAgentRuntimeEndpoint>(&mut found);
     shapes_of::<control::operations::ListAgentRuntimeEndpoints>(&mut found);
+    shapes_of::<control::operations::TagResource>(&mut found);
+    shapes_of::<control::operations::UntagResource>(&mut found);
+    shapes_of::<control::operations::ListTagsForResource>(&mut found);
+    shapes_of::<control::operations::PutResourcePolicy>(&mut found);
+    shapes_of::<control::operations::GetResourcePolicy>(&mut found);
+    shapes_of::<control::operations::DeleteResourcePolicy>(&mut found);
     shapes_of::<data::operations::InvokeAgentRuntime>(&mut found);
     shapes_of::<data::operations::StopRuntimeSession>(&mut found);
     found

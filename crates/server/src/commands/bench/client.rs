@@ -143,8 +143,7 @@ impl Signer {
             .into_parts();
         for header in instructions.into_parts().0 {
             let value = HeaderValue::from_str(header.value()).map_err(|error| refused(error.into()))?;
-            call.headers
-                .insert(HeaderName::from_static(header.name()), value);
+            call.headers.insert(HeaderName::from_static(header.name()), value);
         }
         Ok(call)
     }

@@ -59,7 +59,13 @@ impl Server {
         let data = folder.path().join("data");
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--driver", arguments.driver_name()])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--driver",
+                arguments.driver_name(),
+            ])
             .arg("--data-dir")
             .arg(&data)
             .arg("--images-dir")

@@ -1,0 +1,220 @@
+//! `coracle bench`: what sessions and invocations cost on this machine.
+//!
+//! A server of its own runs as a child process on a temporary data folder, with a small agent of the standard
+//! library. Everything is measured from outside, as a client sees it, and next to the same agent without Coracle:
+//! with the `process` driver as a bare process of the host, in microVMs by the agent that calls itself on the
+//! guest's loopback, since nothing outside can call it directly. Figures are printed, never asserted.
+
+mod client;
+mod deploy;
+mod measure;
+mod report;
+mod server;
+mod statistics;
+
+use std::path::{Path, PathBuf};
+
+use coracle_artifact::images::ImageStore;
+use coracle_server::config::{AcceleratorChoice, DriverKind};
+use coracle_types::RuntimeKind;
+use serde::Serialize;
+
+use self::client::{Client, Signer};
+use self::measure::Subject;
+use self::report::Report;
+use self::server::{BareAgent, Server};
+use super::interpreter::interpreter;
+use super::{CommandResult, output};
+
+/// The runtimes the agent is written for, the preferred one first.
+const RUNTIMES: [RuntimeKind; 4] = [
+    RuntimeKind::Python313,
+    RuntimeKind::Python311,
+    RuntimeKind::Python312,
+    RuntimeKind::Python314,
+];
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How sandboxes are made.
+    #[arg(long, default_value = "microvm", value_parser = parse_driver)]
+    driver: DriverKind,
+    /// Folder with kernel and base images [default: images in the user's data folder].
+    #[arg(long, value_name = "DIR")]
+    images_dir: Option<PathBuf>,
+    /// How microVMs run.
+    #[arg(long)]
+    accelerator: Option<AcceleratorChoice>,
+    /// Cold session starts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    cold: u16,
+    /// Warm invocations each way, sequential and again concurrent.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    requests: u32,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What executes the agents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Execution {
+    Processes,
+    Kvm,
+    Emulation,
+}
+
+impl Execution {
+    fn described(self) -> &'static str {
+        match self {
+            Self::Processes => "process driver: no isolation, and no virtual machine in any of these figures",
+            Self::Kvm => "microVMs under KVM",
+            Self::Emulation => "microVMs in EMULATION: all figures are far from those of KVM",
+        }
+    }
+
+    /// What the way past the server is.
+    fn direct(self) -> &'static str {
+        match self {
+            Self::Processes => "bare process, called directly",
+            Self::Kvm | Self::Emulation => "agent calls itself in its guest",
+        }
+    }
+}
+
+impl Arguments {
+    fn driver_name(&self) -> &'static str {
+        match self.driver {
+            DriverKind::Microvm => "microvm",
+            DriverKind::Process => "process",
+            DriverKind::Simulated => "simulated",
+        }
+    }
+
+    fn accelerator_name(&self) -> Option<&'static str> {
+        self.accelerator.map(|accelerator| match accelerator {
+            AcceleratorChoice::Auto => "auto",
+            AcceleratorChoice::Kvm => "kvm",
+            AcceleratorChoice::Tcg => "tcg",
+        })
+    }
+}
+
+fn parse_driver(text: &str) -> Result<DriverKind, String> {
+    match text {
+        "microvm" => Ok(DriverKind::Microvm),
+        "process" => Ok(DriverKind::Process),
+        _ => Err("microvm or process".to_owned()),
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> CommandResult {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(bench(arguments))?;
+    if arguments.json {
+        output::data(serde_json::to_string_pretty(&report)?);
+    } else {
+        report.lines().into_iter().for_each(output::data);
+    }
+    Ok(())
+}
+
+async fn bench(arguments: &Arguments) -> Result<Report, Cause> {
+    let images_dir = arguments
+        .images_dir
+        .clone()
+        .unwrap_or_else(|| crate::default_data_dir().join("images"));
+    let (runtime, bare_interpreter) = choose_runtime(arguments.driver, &images_dir).await?;
+    output::progress(format!(
+        "starting a server with the {} driver",
+        arguments.driver_name()
+    ));
+    let server = tokio::select! {
+        server = Server::start(arguments, &images_dir) => server?,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
+    };
+    let measured = tokio::select! {
+        measured = measure(arguments, &server, runtime, bare_interpreter.as_deref()) => measured,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    };
+    if measured.is_err() {
+        output::progress(format!("the server's log ends with:\n{}", server.log_end()));
+    }
+    server.stop().await;
+    measured
+}
+
+async fn measure(
+    arguments: &Arguments,
+    server: &Server,
+    runtime: RuntimeKind,
+    bare_interpreter: Option<&Path>,
+) -> Result<Report, Cause> {
+    let signer = Signer {
+        key: server.key.clone(),
+        address: server.address,
+    };
+    output::progress(format!("deploying the agent for {runtime}"));
+    let mut client = Client::connect(server.address).await?;
+    let deployed = deploy::deploy(&mut client, &signer, runtime).await?;
+    let subject = Subject {
+        server,
+        signer: &signer,
+        runtime: &deployed,
+    };
+    let (cold_starts, sessions) = subject.cold_starts(usize::from(arguments.cold)).await?;
+    output::progress("memory of idle sessions");
+    let idle_memory = subject.idle_memory(sessions.len()).await?;
+    let session = subject.keep_last(sessions).await?;
+    let bare = match bare_interpreter {
+        Some(interpreter) => Some(BareAgent::start(interpreter, deploy::SOURCE).await?),
+        None => None,
+    };
+    let requests = usize::try_from(arguments.requests)?;
+    let warm = subject.warm(&session, requests, bare.as_ref()).await?;
+    let large_bodies = subject.large_bodies(&session).await?;
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION"),
+        optimised: !cfg!(debug_assertions),
+        execution: server.execution(arguments),
+        runtime: runtime.to_string(),
+        cold_starts,
+        idle_memory,
+        warm,
+        large_bodies,
+    })
+}
+
+/// The first runtime this machine can run; for the `process` driver with its interpreter.
+async fn choose_runtime(
+    driver: DriverKind,
+    images_dir: &Path,
+) -> Result<(RuntimeKind, Option<PathBuf>), Cause> {
+    if driver == DriverKind::Process {
+        for runtime in RUNTIMES {
+            if let Some((program, _)) = interpreter(runtime).await {
+                return Ok((runtime, Some(program)));
+            }
+        }
+        return Err("no python3.11 to python3.14 on PATH; install python3.11".into());
+    }
+    let images = ImageStore::open(images_dir, None)?;
+    let found = RUNTIMES.into_iter().find(|runtime| images.base(*runtime).is_ok());
+    found.map(|runtime| (runtime, None)).ok_or_else(|| {
+        let folder = images_dir.display();
+        format!("no base image in {folder}; build one with: coracle image build --images-dir {folder}").into()
+    })
+}
+
+/// A number of milliseconds with as many digits as say something.
+fn ms(value: f64) -> String {
+    let digits = match value.abs() {
+        ..10.0 => 3,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.digits$} ms")
+}
