@@ -1,7 +1,7 @@
 """Talks to a deployed hello-agent with plain boto3. Nothing here knows of Coracle.
 
 Which server is meant comes from the environment alone: `AWS_ENDPOINT_URL`, `AWS_SHARED_CREDENTIALS_FILE` and
-`AWS_REGION`. Usage: `python talk.py <ARN of the runtime>`.
+`AWS_DEFAULT_REGION`. Usage: `python talk.py <ARN of the runtime>`.
 """
 
 import json

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from suite.asserting import OwnServer, raw_of, refusal
 from suite.raw import Raw
-from suite.server import ROOT, Aws, Server, new_name, new_session
+from suite.server import ROOT, Aws, Server, new_name, new_session, until
 
 
 def test_a_runtime_under_way_takes_neither_update_nor_delete(aws: Aws) -> None:
@@ -61,12 +61,11 @@ def test_a_failed_update_leaves_what_is_live_and_can_be_tried_again(aws: Aws) ->
 def test_default_cannot_be_made_changed_or_deleted_by_itself(aws: Aws) -> None:
     named = {"agentRuntimeId": aws.deploy()["agentRuntimeId"], "endpointName": "DEFAULT"}
     create = {"agentRuntimeId": named["agentRuntimeId"], "name": "DEFAULT"}
+    control = aws.control
     texts = {
-        "An endpoint with the specified name already exists": lambda: aws.control.create_agent_runtime_endpoint(**create),
-        "follow the newest version": lambda: aws.control.update_agent_runtime_endpoint(**named),
-        "Default endpoints are removed when you delete the agent": (
-            lambda: aws.control.delete_agent_runtime_endpoint(**named)
-        ),
+        "with the specified name already exists": lambda: control.create_agent_runtime_endpoint(**create),
+        "follow the newest version": lambda: control.update_agent_runtime_endpoint(**named),
+        "are removed when you delete the agent": lambda: control.delete_agent_runtime_endpoint(**named),
     }
     for text, call in texts.items():
         with pytest.raises(aws.control.exceptions.ConflictException, match=text):
@@ -136,7 +135,9 @@ def test_repeated_updates_endpoints_and_stops_have_one_effect(aws: Aws) -> None:
     with pytest.raises(ClientError) as caught:
         aws.data.stop_runtime_session(**other)
     assert caught.value.response["reason"] == "IdempotentParameterMismatchException"
-    assert refusal(lambda: aws.data.stop_runtime_session(**stop)) == (404, "ResourceNotFoundException")
+    # While the session ends the answer is a conflict.
+    gone = (404, "ResourceNotFoundException")
+    until("the session to be gone", lambda: refusal(lambda: aws.data.stop_runtime_session(**stop)) == gone)
 
 
 def test_pages_show_everything_once_while_runtimes_come_and_go(own_server: OwnServer) -> None:
