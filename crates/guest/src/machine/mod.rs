@@ -125,13 +125,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them;
-    /// the agent's processes come last, because they use it all.
+    /// Makes a restored machine one of its own. The clock comes first, because the time it was told passes; then
+    /// random numbers, because the rest is made of them; the agent's processes come last, because they use it all.
     pub(crate) async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
         let begun = std::time::Instant::now();
+        seed::set_clock(resume.clock_unix_nanos)?;
         seed::add_entropy(&resume.entropy_hex)?;
         seed::reseed()?;
-        seed::set_clock(resume.clock_unix_nanos)?;
         rustix::system::sethostname(resume.hostname.as_bytes())
             .doing(|| "setting the host name".to_owned())?;
         root::name_machine(&resume.hostname)?;

@@ -9,9 +9,10 @@ use coracle_types::{ServerProtocol, limits};
 use coracle_wire::Sensitive;
 use coracle_wire::control::{
     AgentRuntimeArtifact, AllowedPort, AuthorizerConfiguration, CapacityProviderConfiguration,
-    CreateAgentRuntimeRequest, FilesystemConfiguration, LifecycleConfiguration, LifecycleHookAction, NetworkConfiguration,
-    NetworkMode, ProtocolConfiguration, RequestHeaderConfiguration, ResourceConfiguration,
-    RuntimeHooksConfiguration, RuntimeMetadataConfiguration, UpdateAgentRuntimeRequest,
+    CreateAgentRuntimeRequest, FilesystemConfiguration, LifecycleConfiguration, LifecycleHookAction,
+    NetworkConfiguration, NetworkMode, ProtocolConfiguration, RequestHeaderConfiguration,
+    ResourceConfiguration, RuntimeHooksConfiguration, RuntimeMetadataConfiguration,
+    UpdateAgentRuntimeRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +133,11 @@ impl VersionConfig {
     /// How long the agent may take until its first healthy ping: directly deployed code has less time on platform
     /// V1, which boots every session, than on V2.
     pub fn init_timeout(&self) -> Duration {
-        if self.platform_version == "V1" { limits::CODE_INIT_TIMEOUT } else { limits::CONTAINER_INIT_TIMEOUT }
+        if self.platform_version == "V1" {
+            limits::CODE_INIT_TIMEOUT
+        } else {
+            limits::CONTAINER_INIT_TIMEOUT
+        }
     }
 
     /// Whether sessions are to be restored from a template rather than booted.
@@ -142,7 +147,13 @@ impl VersionConfig {
 
     /// The request that warms the agent up before its template is kept.
     pub fn warm_up(&self) -> Option<WarmUp> {
-        let hook = self.hooks_configuration.as_ref()?.build.as_ref()?.warmup.as_ref()?;
+        let hook = self
+            .hooks_configuration
+            .as_ref()?
+            .build
+            .as_ref()?
+            .warmup
+            .as_ref()?;
         let LifecycleHookAction::HttpPost(action) = &hook.action;
         let port = action.port.and_then(|port| port.try_into().ok());
         Some(WarmUp {

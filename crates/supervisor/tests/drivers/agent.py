@@ -63,6 +63,7 @@ def identity():
             "machine_id": read("/etc/machine-id"),
             "boot_id": read("/proc/sys/kernel/random/boot_id"),
         },
+        "clock_source": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "hosts": read("/etc/hosts"),
         "etc_hostname": read("/etc/hostname"),
         "time": time.time(),
