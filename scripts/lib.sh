@@ -65,7 +65,7 @@ step() {
             ((took < 300)) || show_progress "$title" "$took" "$log"
         elif ((took >= next_note)); then
             say "  $title: $(elapsed "$took") so far ($(last_line "$log" 80))"
-            next_note=$((next_note * 2))
+            next_note=$((next_note < 60000 ? next_note * 2 : next_note + 60000))
         fi
         sleep 0.2
     done

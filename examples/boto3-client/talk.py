@@ -1,11 +1,13 @@
 """Talks to a deployed hello-agent with plain boto3. Nothing here knows of Coracle.
 
 Which server is meant comes from the environment alone: `AWS_ENDPOINT_URL`, `AWS_SHARED_CREDENTIALS_FILE` and
-`AWS_REGION`. Usage: `python talk.py <ARN of the runtime>`.
+`AWS_DEFAULT_REGION`. Usage: `python talk.py <ARN of the runtime>`.
 """
 
+import contextlib
 import json
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -30,16 +32,43 @@ def tokens(arn: str, session: str, prompt: str) -> Iterator[str]:
             yield json.loads(line.removeprefix(b"data: "))
 
 
+@contextlib.contextmanager
+def waiting() -> Iterator[None]:
+    """Counts the seconds on a terminal, so that a boot in emulation does not look like a hang."""
+    done = threading.Event()
+
+    def count() -> None:
+        seconds = 0
+        while not done.wait(1):
+            seconds += 1
+            print(f"\r    agent  … {seconds} s", end="", flush=True)
+
+    counter = threading.Thread(target=count)
+    if sys.stdout.isatty():
+        counter.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if counter.ident:
+            counter.join()
+            print("\r    agent          \r    agent  ", end="", flush=True)
+
+
 def ask(arn: str, session: str, prompt: str) -> str:
     """Asks, prints the answer token by token, and says how long it took."""
     print(f"    you    {prompt}\n    agent  ", end="", flush=True)
-    start, first, said = time.monotonic(), None, ""
-    for token in tokens(arn, session, prompt):
-        first = first or time.monotonic() - start
-        said += token
+    start = time.monotonic()
+    answer = tokens(arn, session, prompt)
+    with waiting():
+        said = token = next(answer)
+    first = time.monotonic() - start
+    while token:
         print(token.replace("\n", "\n           "), end="", flush=True)
+        token = next(answer, "")
+        said += token
     whole = time.monotonic() - start
-    print(f"\n           (first token after {first or whole:.2f} s, all of it after {whole:.2f} s)\n")
+    print(f"\n           (first token after {first:.2f} s, all of it after {whole:.2f} s)\n")
     return said
 
 

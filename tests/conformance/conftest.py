@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from suite.raw import Raw
 from suite.server import REGION, Aws, Server
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
+
 from suite import model, rules
 from suite.raw import Answer, Raw
 from suite.server import Aws, new_name, new_session, until
@@ -371,7 +372,11 @@ def is_gone(get: Callable[..., Any], named: dict[str, Any]) -> bool:
 def test_reads_and_deletes_take_every_member(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     score, runtime = Score("Get, Delete and List, valid"), {"agentRuntimeId": world.id}
     score.case("get version", lambda: world.call("GetAgentRuntime", runtime | {"agentRuntimeVersion": "1"}))
-    for name, more in [("ListAgentRuntimes", {}), ("ListAgentRuntimeVersions", runtime), ("ListAgentRuntimeEndpoints", runtime)]:
+    for name, more in [
+        ("ListAgentRuntimes", {}),
+        ("ListAgentRuntimeVersions", runtime),
+        ("ListAgentRuntimeEndpoints", runtime),
+    ]:
         for size in (1, 100):
             score.case(f"{name} by {size}", lambda name=name, more=more, size=size: every_page(world, name, more, size))
 
@@ -505,7 +510,9 @@ def test_stop_takes_every_member(world: World, capsys: pytest.CaptureFixture[str
             session = new_session()
             qualifier = {name: value for name, value in more.items() if name == "qualifier"}
             world.aws.invoke(world.arn, runtimeSessionId=session, **qualifier)
-            stopped = world.call("StopRuntimeSession", {"agentRuntimeArn": world.arn, "runtimeSessionId": session} | more)
+            stopped = world.call(
+                "StopRuntimeSession", {"agentRuntimeArn": world.arn, "runtimeSessionId": session} | more
+            )
             assert stopped == {"runtimeSessionId": session, "statusCode": 200}
 
         score.case(str(more), check)

@@ -41,6 +41,7 @@ def test_headers(one: AgentSession) -> None:
     assert headers["traceparent"].startswith("00-4bf92f3577b34da6a3ce929d0e0e4736")
     assert headers["baggage"] == "a=b"
     assert headers["accept"] == "application/json"
+    assert headers["host"], "servers of HTTP/1.1 refuse requests without it"
     assert "authorization" not in headers
     assert "x-amz-date" not in headers
 

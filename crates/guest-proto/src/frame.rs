@@ -34,7 +34,10 @@ pub async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) ->
     if first == 0 {
         return Err(FrameError::Ended);
     }
-    stream.read_exact(&mut length[first..]).await.map_err(FrameError::Io)?;
+    stream
+        .read_exact(&mut length[first..])
+        .await
+        .map_err(FrameError::Io)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_FRAME {
         return Err(FrameError::TooLong(length));
@@ -48,11 +51,17 @@ pub async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) ->
 ///
 /// # Errors
 /// When the value does not fit a frame or the stream fails.
-pub async fn write<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), value: &T) -> Result<(), FrameError> {
+pub async fn write<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    value: &T,
+) -> Result<(), FrameError> {
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, value).map_err(FrameError::Parse)?;
     let body = frame.len() - 4;
-    let length = u32::try_from(body).ok().filter(|_| body <= MAX_FRAME).ok_or(FrameError::TooLong(body))?;
+    let length = u32::try_from(body)
+        .ok()
+        .filter(|_| body <= MAX_FRAME)
+        .ok_or(FrameError::TooLong(body))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     stream.write_all(&frame).await.map_err(FrameError::Io)?;
     stream.flush().await.map_err(FrameError::Io)
@@ -75,7 +84,10 @@ mod tests {
         write(&mut bytes, &"hello").await.unwrap();
         let mut stream = bytes.as_slice();
         assert_eq!(read::<String>(&mut stream).await.unwrap(), "hello");
-        assert!(matches!(read::<String>(&mut stream).await, Err(FrameError::Ended)));
+        assert!(matches!(
+            read::<String>(&mut stream).await,
+            Err(FrameError::Ended)
+        ));
     }
 
     proptest::proptest! {

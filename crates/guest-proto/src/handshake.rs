@@ -25,7 +25,9 @@ pub enum HandshakeError {
     #[error("no handshake within {MAX_SKIPPED} bytes")]
     NotFound,
     /// The sides share no version.
-    #[error("the peer speaks protocol versions {oldest} to {newest}, this side {OLDEST_VERSION} to {VERSION}")]
+    #[error(
+        "the peer speaks protocol versions {oldest} to {newest}, this side {OLDEST_VERSION} to {VERSION}"
+    )]
     Version {
         /// Oldest version of the peer.
         oldest: u16,
@@ -65,7 +67,10 @@ where
             return if (OLDEST_VERSION..=VERSION).contains(&version) {
                 Ok(version)
             } else {
-                Err(HandshakeError::Version { oldest: version, newest: version })
+                Err(HandshakeError::Version {
+                    oldest: version,
+                    newest: version,
+                })
             };
         }
     }
@@ -140,6 +145,9 @@ mod tests {
         hello.extend_from_slice(&[0; 16]);
         let (mut host_side, mut guest_side) = tokio::io::duplex(1024);
         host_side.write_all(&hello).await.unwrap();
-        assert!(matches!(guest(&mut guest_side).await, Err(HandshakeError::Version { .. })));
+        assert!(matches!(
+            guest(&mut guest_side).await,
+            Err(HandshakeError::Version { .. })
+        ));
     }
 }

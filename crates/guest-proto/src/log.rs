@@ -47,7 +47,10 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<LogRecord, Fr
         2 => Output::Stderr,
         other => {
             let message = format!("a log record names output {other}");
-            return Err(FrameError::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, message)));
+            return Err(FrameError::Io(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                message,
+            )));
         }
     };
     let unix_millis = stream.read_u64().await.map_err(FrameError::Io)?;
@@ -57,7 +60,11 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<LogRecord, Fr
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await.map_err(FrameError::Io)?;
-    Ok(LogRecord { output, unix_millis, bytes: bytes.into() })
+    Ok(LogRecord {
+        output,
+        unix_millis,
+        bytes: bytes.into(),
+    })
 }
 
 /// Writes one record and flushes it.

@@ -263,7 +263,8 @@ mod tests {
         let golden = r#"{"id":1,"request":{"kind":"start","root":{"images":["code","base"],"scratch":"scratch"},"hostname":"h","clock_unix_nanos":1,"entropy_hex":"00","command":["python3"],"environment":{"A":"b"},"working_directory":"/var/task","user":{"uid":1000,"gid":1000}}}"#;
         let parsed: ToGuest = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
-        let golden = r#"{"kind":"event","event":{"kind":"agent_exited","code":null,"signal":9,"out_of_memory":true}}"#;
+        let golden =
+            r#"{"kind":"event","event":{"kind":"agent_exited","code":null,"signal":9,"out_of_memory":true}}"#;
         let parsed: ToHost = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
         let golden = r#"{"kind":"response","id":1,"result":{"Err":"no"}}"#;

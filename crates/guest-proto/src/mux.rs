@@ -58,13 +58,21 @@ impl ChannelStream {
 }
 
 impl AsyncRead for ChannelStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for ChannelStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 
@@ -111,7 +119,10 @@ impl HostEnd {
     pub async fn open(&self, header: &StreamHeader) -> Result<ChannelStream, MuxError> {
         let (answer, stream) = oneshot::channel();
         self.open.send(answer).await.map_err(|_| MuxError::Closed)?;
-        let stream = stream.await.map_err(|_| MuxError::Closed)?.map_err(MuxError::Open)?;
+        let stream = stream
+            .await
+            .map_err(|_| MuxError::Closed)?
+            .map_err(MuxError::Open)?;
         let mut stream = ChannelStream(stream.compat());
         frame::write(&mut stream, header).await?;
         Ok(stream)
@@ -194,7 +205,10 @@ impl GuestEnd {
 
     /// The next stream the host opens; `None` once the channel is closed. Read its header off it first.
     pub async fn next(&mut self) -> Option<ChannelStream> {
-        self.streams.recv().await.map(|stream| ChannelStream(stream.compat()))
+        self.streams
+            .recv()
+            .await
+            .map(|stream| ChannelStream(stream.compat()))
     }
 }
 
@@ -260,8 +274,13 @@ mod tests {
         let (host, guest) = pair().await;
         drop(guest);
         host.open(&StreamHeader::Control).await.ok();
-        tokio::time::timeout(Duration::from_secs(5), host.closed()).await.expect("closed within 5 s");
-        assert!(matches!(host.open(&StreamHeader::Control).await, Err(MuxError::Closed)));
+        tokio::time::timeout(Duration::from_secs(5), host.closed())
+            .await
+            .expect("closed within 5 s");
+        assert!(matches!(
+            host.open(&StreamHeader::Control).await,
+            Err(MuxError::Closed)
+        ));
     }
 
     #[tokio::test]
@@ -305,6 +324,8 @@ mod tests {
         let (host, _) = tokio::join!(HostEnd::connect(host, [1; 16]), handshake::guest(&mut raw));
         let host = host.unwrap();
         raw.write_all(&[0xff; 64]).await.unwrap();
-        tokio::time::timeout(Duration::from_secs(5), host.closed()).await.expect("closed within 5 s");
+        tokio::time::timeout(Duration::from_secs(5), host.closed())
+            .await
+            .expect("closed within 5 s");
     }
 }

@@ -77,6 +77,11 @@ impl CodeSource {
         let (bucket, key) = (&location.bucket, &location.prefix);
         match self.store.bucket(bucket).await {
             Ok(found) if found.owner.account == owner.account => {
+                if location.version_id.is_some() {
+                    return Err(FetchError::Refused(format!(
+                        "The bucket {bucket} keeps no versions of its objects; leave out versionId"
+                    )));
+                }
                 let object = self
                     .store
                     .object(bucket, key)

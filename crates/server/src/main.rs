@@ -25,6 +25,8 @@ enum Command {
     Serve(commands::serve::Arguments),
     /// Build, list and remove guest kernel and base images.
     Image(commands::image::Arguments),
+    /// Say what this machine has and lacks, and what to do about it.
+    Doctor(commands::doctor::Arguments),
     /// Measure what sessions and invocations cost on this machine.
     Bench(commands::bench::Arguments),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Image(arguments) => commands::image::run(arguments),
+        Command::Doctor(arguments) => commands::doctor::run(arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match result {

@@ -73,14 +73,20 @@ fn parse(text: &str) -> Option<RuntimeArn> {
     let region = parts.next()?.parse().ok()?;
     let account = parts.next()?.parse().ok()?;
     let runtime = parts.next()?.strip_prefix("runtime/")?.parse().ok()?;
-    Some(RuntimeArn { region, account, runtime })
+    Some(RuntimeArn {
+        region,
+        account,
+        runtime,
+    })
 }
 
 impl FromStr for EndpointArn {
     type Err = ArnError;
 
     fn from_str(text: &str) -> Result<Self, ArnError> {
-        let error = ArnError { expected: "runtime endpoint" };
+        let error = ArnError {
+            expected: "runtime endpoint",
+        };
         let (runtime, endpoint) = text.split_once("/runtime-endpoint/").ok_or(error.clone())?;
         Ok(Self {
             runtime: runtime.parse().map_err(|_| error.clone())?,
@@ -93,13 +99,19 @@ impl FromStr for InvocationTarget {
     type Err = ArnError;
 
     fn from_str(text: &str) -> Result<Self, ArnError> {
-        text.parse().map(Self::Runtime).or_else(|error| text.parse().map(Self::Endpoint).map_err(|_: ArnError| error))
+        text.parse()
+            .map(Self::Runtime)
+            .or_else(|error| text.parse().map(Self::Endpoint).map_err(|_: ArnError| error))
     }
 }
 
 impl fmt::Display for RuntimeArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "arn:aws:bedrock-agentcore:{}:{}:runtime/{}", self.region, self.account, self.runtime)
+        write!(
+            f,
+            "arn:aws:bedrock-agentcore:{}:{}:runtime/{}",
+            self.region, self.account, self.runtime
+        )
     }
 }
 

@@ -209,7 +209,10 @@ impl FromStr for VersionNumber {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let error = IdError { what: "version", expected: "a number from 1 to 99999" };
+        let error = IdError {
+            what: "version",
+            expected: "a number from 1 to 99999",
+        };
         if text.is_empty() || text.starts_with('0') || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(error);
         }
@@ -253,7 +256,10 @@ impl FromStr for SandboxId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        Uuid::try_parse(text).map(Self).map_err(|_| IdError { what: "sandbox id", expected: "a UUID" })
+        Uuid::try_parse(text).map(Self).map_err(|_| IdError {
+            what: "sandbox id",
+            expected: "a UUID",
+        })
     }
 }
 
@@ -299,7 +305,12 @@ mod tests {
     fn session_ids_are_bounded_and_visible() {
         assert!("a".repeat(33).parse::<SessionId>().is_ok());
         assert!("a".repeat(256).parse::<SessionId>().is_ok());
-        for bad in ["a".repeat(32), "a".repeat(257), format!("{}/", "a".repeat(33)), " ".repeat(40)] {
+        for bad in [
+            "a".repeat(32),
+            "a".repeat(257),
+            format!("{}/", "a".repeat(33)),
+            " ".repeat(40),
+        ] {
             assert!(bad.parse::<SessionId>().is_err(), "{bad:?} was accepted");
         }
     }

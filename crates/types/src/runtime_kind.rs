@@ -34,8 +34,14 @@ pub enum Language {
 
 impl RuntimeKind {
     /// Every runtime of the service model.
-    pub const ALL: [Self; 6] =
-        [Self::Python310, Self::Python311, Self::Python312, Self::Python313, Self::Python314, Self::Node22];
+    pub const ALL: [Self; 6] = [
+        Self::Python310,
+        Self::Python311,
+        Self::Python312,
+        Self::Python313,
+        Self::Python314,
+        Self::Node22,
+    ];
 
     /// The spelling of the service model.
     pub fn as_str(self) -> &'static str {
@@ -91,6 +97,9 @@ impl FromStr for RuntimeKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or(IdError { what: "runtime", expected: "a runtime such as PYTHON_3_13" })
+            .ok_or(IdError {
+                what: "runtime",
+                expected: "a runtime such as PYTHON_3_13",
+            })
     }
 }

@@ -77,6 +77,9 @@ impl FromStr for ResourceStatus {
         ]
         .into_iter()
         .find(|status| status.as_str() == text)
-        .ok_or(IdError { what: "status", expected: "a status of the service model" })
+        .ok_or(IdError {
+            what: "status",
+            expected: "a status of the service model",
+        })
     }
 }

@@ -57,13 +57,19 @@ class Raw:
         prepared = request.prepare()
         sent = {name: value if isinstance(value, str) else value.decode() for name, value in prepared.headers.items()}
         try:
-            self._connection.request(method, target, body or None, sent)
-            answer = self._connection.getresponse()
-            content = answer.read()
-        except (http.client.HTTPException, OSError):
+            answer, content = self._exchange(method, target, body, sent)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            # The server closes connections that nobody has used for a while; every client asks again then.
             self._connection.close()
-            raise
+            answer, content = self._exchange(method, target, body, sent)
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+    def _exchange(
+        self, method: str, target: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        self._connection.request(method, target, body or None, headers)
+        answer = self._connection.getresponse()
+        return answer, answer.read()
 
     def call(self, operation: OperationModel, members: dict[str, Any], payload: bytes = b"") -> Answer:
         """Sends members of an operation to where the model puts them, whatever they are."""

@@ -1,7 +1,9 @@
 use aws_sigv4::http_request::SignableBody;
+use coracle_auth::{HostAliases, SigV4Request};
 use http::request::Parts;
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
+use secrecy::SecretString;
 
 use crate::draft::{Draft, verdict};
 
@@ -158,5 +160,29 @@ proptest! {
         }
         let parts = request.header("x-amz-date", date).body(()).unwrap().into_parts().0;
         prop_assert!(verdict(&parts, b"").is_err());
+    }
+
+    #[test]
+    fn whatever_claims_to_be_signed_is_judged_without_panic_and_refused(
+        target in "/[a-zA-Z0-9%:/._~-]{0,40}(\\?([a-zA-Z-]{0,20}=[a-zA-Z0-9%/]{0,20}&?){0,5})?",
+        authorization in "AWS4-HMAC-SHA256 (Credential=[a-zA-Z0-9/_-]{0,60}, ?|SignedHeaders=[a-z;-]{0,30}, ?|Signature=[0-9a-f]{0,64},?|[ -~]{0,20}){0,5}",
+        date in "[0-9]{8}T[0-9]{6}Z|[ -~]{0,20}",
+        hash in "UNSIGNED-PAYLOAD|[0-9a-f]{64}|[ -~]{0,20}",
+    ) {
+        let request = Request::builder()
+            .uri(target)
+            .header("host", "localhost")
+            .header("authorization", authorization)
+            .header("x-amz-date", date)
+            .header("x-amz-content-sha256", hash)
+            .body(());
+        // What is no URI or header value never gets this far.
+        let Ok(request) = request else { return Ok(()) };
+        let (parts, ()) = request.into_parts();
+        if let Ok(Some(signed)) = SigV4Request::parse(&parts) {
+            let secret = SecretString::from("secret");
+            let judged = signed.verify(&parts, &secret, signed.signed_at(), &HostAliases::default());
+            prop_assert!(judged.and_then(|check| check.finish_with(b"")).is_err());
+        }
     }
 }

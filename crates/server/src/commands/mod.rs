@@ -1,6 +1,7 @@
 //! The commands of `coracle`.
 
 pub(crate) mod bench;
+pub(crate) mod doctor;
 pub(crate) mod image;
 mod interpreter;
 pub(crate) mod output;

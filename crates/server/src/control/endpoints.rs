@@ -1,6 +1,6 @@
 //! Runtime endpoints other than what happens to `DEFAULT` by itself.
 
-use coracle_store::{Applied, Endpoint, EndpointChange, Idempotency, NewEndpoint, UnixMicros};
+use coracle_store::{Applied, Endpoint, EndpointChange, Idempotency, NewEndpoint, StoreError, UnixMicros};
 use coracle_types::{EndpointArn, RuntimeArn};
 use coracle_wire::control::{
     AgentRuntimeEndpoint, CreateAgentRuntimeEndpointRequest, CreateAgentRuntimeEndpointResponse,
@@ -134,7 +134,13 @@ impl ControlPlane {
             .store
             .update_endpoint(&owner, &id, &name, &change, idempotency.as_ref(), now)
             .await;
-        match applied.map_err(refusal)? {
+        let applied = applied.map_err(|error| match error {
+            StoreError::DefaultEndpoint => {
+                Error::conflict("Default endpoints follow the newest version of the agent")
+            }
+            error => refusal(error),
+        });
+        match applied? {
             Applied::Before(response) => serde_json::from_str(&response).map_err(Error::internal),
             Applied::Now(endpoint) => {
                 self.reconciler.wake();

@@ -13,9 +13,9 @@ pub(crate) fn refusal(error: StoreError) -> Error {
             "The operation is not allowed while the resource is in status {status}"
         )),
         StoreError::EndpointsExist => Error::conflict("This agent has endpoints that must be deleted first"),
-        StoreError::DefaultEndpoint => Error::conflict(
-            "Default endpoints follow the newest version and are removed when you delete the agent",
-        ),
+        StoreError::DefaultEndpoint => {
+            Error::conflict("Default endpoints are removed when you delete the agent")
+        }
         StoreError::VersionInUse => Error::conflict(
             "The version is in use by an endpoint, or is the only version, and cannot be deleted",
         ),

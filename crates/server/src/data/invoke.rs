@@ -191,36 +191,11 @@ impl DataPlane {
         lease: Lease,
         served: &Served,
     ) -> Result<Response<ResponseBody>, Error> {
-        let Invocation {
-            caller,
-            headers,
-            input,
-            peeked,
-        } = invocation;
         let key = lease.key().clone();
-        let protocol = served.spec.agent.protocol;
-        let mut to_agent = headers::to_agent(
-            &headers,
-            &key.session,
-            &caller.request_id,
-            protocol,
-            &served.allowed_headers,
-        );
-        let is_mcp = protocol == ServerProtocol::Mcp;
-        let mcp_id = match &input.mcp_session_id {
-            Some(_) => headers.get(&mcp::SESSION_ID).cloned(),
-            None if is_mcp => {
-                if let Some(given) = mcp::given_id(&key.session, peeked) {
-                    to_agent.insert(mcp::SESSION_ID, given);
-                }
-                HeaderValue::from_str(key.session.as_str()).ok()
-            }
-            None => None,
-        };
         let mut request = Request::new(body.into_body());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = served.spec.agent.path.parse().map_err(Error::internal)?;
-        *request.headers_mut() = to_agent;
+        *request.headers_mut() = invocation.headers_to_agent(&key.session, served);
         let lease = Arc::new(lease);
         let stream = match lease.connect().await {
             Ok(stream) => stream,
@@ -232,23 +207,46 @@ impl DataPlane {
             Ok(response) => response,
             Err(error) => return Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
         };
+        let is_mcp = served.spec.agent.protocol == ServerProtocol::Mcp;
         // An MCP client whose session the agent no longer knows has to begin anew, which it does on a 404.
-        let unknown_session =
-            is_mcp && input.mcp_session_id.is_some() && response.status() == StatusCode::NOT_FOUND;
+        let named = invocation.input.mcp_session_id.is_some();
+        let unknown_session = is_mcp && named && response.status() == StatusCode::NOT_FOUND;
         if !response.status().is_success() && !unknown_session {
             return Err(told_off(response).await);
         }
         let (head, body) = response.into_parts();
         let mut answer = Response::new(body.boxed_unsync());
         *answer.status_mut() = head.status;
-        *answer.headers_mut() = headers::to_caller(&head.headers, &headers, &key.session);
+        *answer.headers_mut() = headers::to_caller(&head.headers, &invocation.headers, &key.session);
         if is_mcp {
             self.mcp.learn(&key, &head.headers, &self.supervisor);
-        }
-        if let Some(id) = mcp_id {
-            answer.headers_mut().entry(mcp::SESSION_ID).or_insert(id);
+            let sent = invocation.headers.get(&mcp::SESSION_ID).cloned();
+            if let Some(id) = sent.or_else(|| HeaderValue::from_str(key.session.as_str()).ok()) {
+                answer.headers_mut().entry(mcp::SESSION_ID).or_insert(id);
+            }
         }
         Ok(answer)
+    }
+}
+
+impl Invocation<'_> {
+    fn headers_to_agent(&self, session: &SessionId, served: &Served) -> HeaderMap {
+        let protocol = served.spec.agent.protocol;
+        let request_id = &self.caller.request_id;
+        let mut headers = headers::to_agent(
+            &self.headers,
+            session,
+            request_id,
+            protocol,
+            &served.allowed_headers,
+        );
+        if protocol == ServerProtocol::Mcp
+            && self.input.mcp_session_id.is_none()
+            && let Some(given) = mcp::given_id(session, self.peeked)
+        {
+            headers.insert(mcp::SESSION_ID, given);
+        }
+        headers
     }
 }
 

@@ -41,7 +41,8 @@ impl McpSessions {
         known.get(&key).cloned().unwrap_or(key)
     }
 
-    /// The agent in this session answered with an id of its own, or with the one it was given.
+    /// The agent in this session answered with an id of its own, or with the one it was given. An id that leads
+    /// elsewhere already goes on doing so: no agent can draw another session's requests to itself.
     pub(super) fn learn(&self, session: &SessionKey, answered: &HeaderMap, supervisor: &Supervisor) {
         let Some(own) = answered.get(&SESSION_ID).and_then(|id| id.to_str().ok()) else {
             return;
@@ -50,7 +51,7 @@ impl McpSessions {
             session: as_session(own),
             ..session.clone()
         };
-        if own == *session {
+        if own == *session || supervisor.session(&own).is_some() {
             return;
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,7 +59,7 @@ impl McpSessions {
             known.retain(|_, session| supervisor.session(session).is_some());
         }
         if known.len() < REMEMBERED {
-            known.insert(own, session.clone());
+            known.entry(own).or_insert_with(|| session.clone());
         }
     }
 }

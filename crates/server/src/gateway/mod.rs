@@ -99,11 +99,28 @@ pub struct Gateway {
     pub spool: PathBuf,
 }
 
+/// Refuses a request to a service that is not here, in the form in which its clients read errors.
+fn unknown_service(caller: &Caller, parts: &Parts, service: &str) -> Refusal {
+    let message = format!("This server does not have the service {service}");
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let speaks_xml = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|sent| sent.as_bytes().starts_with(form.as_bytes()));
+    if speaks_xml {
+        Refusal::Query(sts::unknown_action(caller, &message))
+    } else {
+        Refusal::Error(Error::unknown_operation(message))
+    }
+}
+
 /// Why a request got no further.
 enum Refusal {
     Error(Error),
     Auth(AuthError),
     TooLarge(u64),
+    /// To a client of the query protocol.
+    Query(Response<ResponseBody>),
 }
 
 impl From<Error> for Refusal {
@@ -198,9 +215,13 @@ impl Gateway {
             }
             return Ok(self.operator.answer(&parts).await?);
         }
-        if signed.service() == "sts" {
-            let body = body.into_bytes().await.map_err(Error::internal)?;
-            return Ok(sts::answer(&caller, &body));
+        match signed.service() {
+            "bedrock-agentcore" => {}
+            "sts" => {
+                let body = body.into_bytes().await.map_err(Error::internal)?;
+                return Ok(sts::answer(&caller, &body));
+            }
+            other => return Err(unknown_service(&caller, &parts, other)),
         }
         if matches!(route, Err(RouteError::Unknown))
             && let Ok(labels) = coracle_wire::match_path(INVOCATIONS, target)
@@ -313,6 +334,7 @@ impl Refusal {
                     .insert(ERROR_TYPE, HeaderValue::from_static(error.code()));
                 response
             }
+            Self::Query(response) => response,
             Self::TooLarge(limit) => {
                 let message = format!("Member must have length less than or equal to {limit}");
                 let mut response = Error::validation_field("payload", message)

@@ -14,11 +14,14 @@ pub(super) fn answer(caller: &Caller, form: &[u8]) -> Response<ResponseBody> {
         .find_map(|pair| pair.strip_prefix(b"Action="))
         .map(String::from_utf8_lossy)
         .unwrap_or_default();
-    let (status, body) = if action == "GetCallerIdentity" {
-        (StatusCode::OK, identity(caller))
+    if action == "GetCallerIdentity" {
+        xml(StatusCode::OK, identity(caller))
     } else {
-        (StatusCode::BAD_REQUEST, unknown_action(caller))
-    };
+        unknown_action(caller, "This server answers GetCallerIdentity only")
+    }
+}
+
+fn xml(status: StatusCode, body: String) -> Response<ResponseBody> {
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
     response
@@ -44,11 +47,12 @@ fn identity(caller: &Caller) -> String {
     )
 }
 
-fn unknown_action(caller: &Caller) -> String {
-    format!(
+/// The refusal of an action in the query protocol. The message holds nothing that XML would have to escape.
+pub(super) fn unknown_action(caller: &Caller, message: &str) -> Response<ResponseBody> {
+    let body = format!(
         "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>InvalidAction</Code>\
-         <Message>This server answers GetCallerIdentity only</Message></Error>\
-         <RequestId>{}</RequestId></ErrorResponse>",
+         <Message>{message}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
         caller.request_id
-    )
+    );
+    xml(StatusCode::BAD_REQUEST, body)
 }

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod golden;
+mod hostile;
 mod invalid;
 mod model;
 mod routing;

@@ -172,8 +172,9 @@ impl Answer {
     }
 }
 
-/// A connection that is kept.
+/// A connection that is kept, and made anew when the server has closed it for having been idle.
 pub(super) struct Client {
+    address: SocketAddr,
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
     _connection: AbortOnDropHandle<()>,
@@ -191,6 +192,7 @@ impl Client {
             connection.await.ok();
         });
         Ok(Self {
+            address,
             sender,
             host,
             _connection: AbortOnDropHandle::new(connection),
@@ -202,10 +204,12 @@ impl Client {
     /// # Errors
     /// When there is none, or it is no success.
     pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, CallError> {
+        if self.sender.ready().await.is_err() {
+            *self = Self::connect(self.address).await?;
+        }
         let mut request = call.request()?;
         request.headers_mut().insert(HOST, self.host.clone());
         let exchange = async {
-            self.sender.ready().await?;
             let began = Instant::now();
             let response = self.sender.send_request(request).await?;
             let first_byte = began.elapsed();
@@ -226,5 +230,38 @@ impl Client {
         tokio::time::timeout(ANSWER_TIMEOUT, exchange)
             .await
             .unwrap_or(Err(CallError::Silent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_has_closed_is_made_anew() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let read = stream.read(&mut [0; 1024]).await.unwrap();
+                assert!(read > 0);
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    .await
+                    .unwrap();
+            }
+        });
+        let mut client = Client::connect(address).await.unwrap();
+        let call = Call::new(Method::GET, "/", "");
+        assert_eq!(client.send(&call).await.unwrap().body, "ok");
+        while !client.sender.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(client.send(&call).await.unwrap().body, "ok");
+        server.await.unwrap();
     }
 }

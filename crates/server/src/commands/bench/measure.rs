@@ -20,6 +20,7 @@ use super::statistics::{Latency, Spread};
 use crate::commands::output;
 
 const JSON: &str = "application/json";
+const BYTES: &str = "application/octet-stream";
 const PING: &str = r#"{"prompt": "hello"}"#;
 /// Requests at once for throughput.
 pub(super) const CONCURRENCY: usize = 8;
@@ -209,40 +210,40 @@ impl Subject<'_> {
             }
         }
         let signing = Instant::now();
-        let signed = self.call(session, JSON, PING)?;
+        self.call(session, JSON, PING)?;
         let signing = signing.elapsed();
         let unsigned = Call::json(
             Method::POST,
             "/invocations",
             &serde_json::json!({ "prompt": "hello" }),
         );
-        let mut samples = [Samples::default(), Samples::default()];
-        let mut rates = [Samples::default(), Samples::default()];
+        let mut through_samples = SideSamples::default();
+        let mut direct_samples = SideSamples::default();
         for block in 0..=BLOCKS {
-            // Signatures hold for minutes, and a block may take one.
-            let signed = self.call(session, JSON, PING).unwrap_or_else(|_| signed.clone());
-            let count = if block == 0 { WARM_UP } else { per_block };
-            for (concurrency, into) in [(1, &mut samples), (CONCURRENCY, &mut rates)] {
-                let one = through.run(self, session, &signed, count, concurrency).await?;
-                let other = direct.run(self, session, &unsigned, count, concurrency).await?;
-                if block > 0 {
-                    into[0].add(one);
-                    into[1].add(other);
+            // Signed for every block: signatures hold for minutes, and a block may take one.
+            let signed = self.call(session, JSON, PING)?;
+            let ways = [
+                (&mut through, &signed, &mut through_samples),
+                (&mut direct, &unsigned, &mut direct_samples),
+            ];
+            for (way, call, samples) in ways {
+                if block == 0 {
+                    way.run(self, session, call, WARM_UP, CONCURRENCY).await?;
+                    continue;
                 }
+                let sequential = way.run(self, session, call, per_block, 1).await?;
+                samples.sequential.add(sequential);
+                let concurrent = way.run(self, session, call, per_block, CONCURRENCY).await?;
+                samples.concurrent.add(concurrent);
             }
             output::progress(format!("warm invocations: block {block}/{BLOCKS}"));
         }
-        let [through, direct] = samples
-            .into_iter()
-            .zip(rates)
-            .map(side)
-            .collect::<Vec<_>>()
-            .try_into()
-            .map_err(|_: Vec<Option<Side>>| MeasureError::Missing("anything"))?;
         let missing = || MeasureError::Missing("anything");
-        let (through, direct) = (through.ok_or_else(missing)?, direct.ok_or_else(missing)?);
+        let through = through_samples.side().ok_or_else(missing)?;
+        let direct = direct_samples.side().ok_or_else(missing)?;
         Ok(Warm {
             added_p50_ms: through.latency.p50 - direct.latency.p50,
+            added_mean_ms: through.latency.mean - direct.latency.mean,
             through,
             direct,
             requests: per_block * BLOCKS,
@@ -256,12 +257,12 @@ impl Subject<'_> {
         let body = Bytes::from(vec![b'x'; size]);
         self.server.forget_peak()?;
         let before = self.server.peak_memory()?;
-        let call = self.call(session, "application/octet-stream", body)?;
+        let call = self.call(session, BYTES, body.clone())?;
         let one = received(&self.client().await?.send(&call).await?, size)?;
         let after_one = self.server.peak_memory()?;
         output::progress(format!("one body of 100 MB: {one:.1?}"));
         // Signed anew: the first may have taken minutes.
-        let call = self.signer.signed(Service::AgentCore, call)?;
+        let call = self.call(session, BYTES, body)?;
         let began = Instant::now();
         let mut clients = Vec::new();
         for _ in 0..LARGE_BODIES {
@@ -343,14 +344,23 @@ struct Measured {
     microseconds: Vec<f64>,
 }
 
-fn side((sequential, concurrent): (Samples, Samples)) -> Option<Side> {
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let count = concurrent.times.len() as f64;
-    Some(Side {
-        latency: Latency::of(sequential.times)?,
-        latency_at_concurrency: Latency::of(concurrent.times)?,
-        requests_per_second: count / concurrent.elapsed.as_secs_f64(),
-    })
+/// What one way was measured with.
+#[derive(Default)]
+struct SideSamples {
+    sequential: Samples,
+    concurrent: Samples,
+}
+
+impl SideSamples {
+    fn side(self) -> Option<Side> {
+        #[expect(clippy::cast_precision_loss, reason = "a number of requests")]
+        let count = self.concurrent.times.len() as f64;
+        Some(Side {
+            latency: Latency::of(self.sequential.times)?,
+            latency_at_concurrency: Latency::of(self.concurrent.times)?,
+            requests_per_second: count / self.concurrent.elapsed.as_secs_f64(),
+        })
+    }
 }
 
 /// A way to the agent.

@@ -44,6 +44,7 @@ pub(super) struct Warm {
     pub(super) through: Side,
     pub(super) direct: Side,
     pub(super) added_p50_ms: f64,
+    pub(super) added_mean_ms: f64,
     pub(super) requests: usize,
     /// What signing one request takes the client; no part of the latencies.
     pub(super) signing_ms: f64,
@@ -121,9 +122,10 @@ impl Warm {
         lines.extend([
             String::new(),
             format!(
-                "{:<34}{:>12}{:>12}{:>12}{:>12}",
+                "{:<34}{:>12}{:>12}{:>12}{:>12}{:>12}",
                 format!("Warm invocation ({} each way)", self.requests),
                 "p50",
+                "mean",
                 "p99",
                 format!("p50 of {CONCURRENCY}"),
                 format!("rate of {CONCURRENCY}"),
@@ -134,17 +136,19 @@ impl Warm {
             (execution.direct(), &self.direct),
         ] {
             lines.push(format!(
-                "  {name:<32}{:>12}{:>12}{:>12}{:>10.0}/s",
+                "  {name:<32}{:>12}{:>12}{:>12}{:>12}{:>10.0}/s",
                 ms(side.latency.p50),
+                ms(side.latency.mean),
                 ms(side.latency.p99),
                 ms(side.latency_at_concurrency.p50),
                 side.requests_per_second,
             ));
         }
         lines.push(format!(
-            "  {:<32}{:>12}",
+            "  {:<32}{:>12}{:>12}",
             "added by Coracle",
-            ms(self.added_p50_ms)
+            ms(self.added_p50_ms),
+            ms(self.added_mean_ms)
         ));
         lines.push(format!(
             "  Requests are signed ahead of the clock; signing one takes the client {}.",

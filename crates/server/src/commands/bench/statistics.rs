@@ -29,6 +29,7 @@ impl Spread {
 pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p99: f64,
+    pub(super) mean: f64,
 }
 
 impl Latency {
@@ -38,6 +39,7 @@ impl Latency {
         Some(Self {
             p50: percentile(&times, 50.0)?,
             p99: percentile(&times, 99.0)?,
+            mean: mean(&times),
         })
     }
 }
@@ -49,6 +51,11 @@ fn sorted(times: impl IntoIterator<Item = Duration>) -> Vec<f64> {
         .collect();
     times.sort_by(f64::total_cmp);
     times
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the length of a list")]
+fn mean(times: &[f64]) -> f64 {
+    times.iter().sum::<f64>() / times.len() as f64
 }
 
 /// The smallest of the sorted values that so many per cent do not exceed.
@@ -74,7 +81,8 @@ mod tests {
             Latency::of(times),
             Some(Latency {
                 p50: 100.0,
-                p99: 198.0
+                p99: 198.0,
+                mean: 100.5,
             })
         );
         let one = [Duration::from_millis(7)];

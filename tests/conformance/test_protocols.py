@@ -1,0 +1,106 @@
+"""MCP, A2A and AG-UI through InvokeAgentRuntime, and runtimes with an authorizer."""
+
+import json
+import re
+
+import pytest
+from botocore.exceptions import ClientError
+
+from suite.asserting import HEADERS, headers_at_agent, invocations, policy, refusal
+from suite.raw import Raw
+from suite.server import ACCOUNT, Aws, new_session
+
+FAIL = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "do": "answer", "status": 500}).encode()
+BOTH = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+def speaking(aws: Aws, protocol: str) -> str:
+    return invocations(aws.deploy(protocolConfiguration={"serverProtocol": protocol})["agentRuntimeArn"])
+
+
+def test_mcp_errors_are_json_rpc(raw: Raw, aws: Aws) -> None:
+    target = speaking(aws, "MCP")
+    answer = raw.send("POST", target, BOTH, FAIL)
+    assert (answer.status, answer.error) == (200, "RuntimeClientError")
+    assert (answer.json["id"], answer.json["error"]["code"]) == (7, -32010)
+    short = {"X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": "short"}
+    answer = raw.send("POST", target, BOTH | short, FAIL)
+    assert (answer.status, answer.json["error"]["code"]) == (200, -32006)
+    for accept in ({}, {"Accept": "application/json"}):
+        answer = raw.send("POST", target, accept, FAIL)
+        assert (answer.status, answer.json["error"]["code"]) == (406, -32011)
+    for method in ("GET", "DELETE"):
+        answer = raw.send(method, target, BOTH)
+        assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a2a_errors_are_json_rpc_with_their_status(raw: Raw, aws: Aws) -> None:
+    target = speaking(aws, "A2A")
+    answer = raw.send("POST", target + "/", body=FAIL)
+    assert (answer.status, answer.error) == (424, "RuntimeClientError")
+    assert (answer.json["id"], answer.json["error"]["code"]) == (7, -32055)
+    answer = raw.send("POST", target, {"A2A-Version": "1.0"}, HEADERS)
+    assert headers_at_agent(answer)["a2a-version"] == "1.0"
+    assert raw.send("GET", target).error == "UnknownOperationException"
+
+
+def test_ag_ui_errors_are_events(raw: Raw, aws: Aws) -> None:
+    answer = raw.send("POST", speaking(aws, "AGUI"), body=FAIL)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    event = json.loads(answer.body.removeprefix(b"data: "))
+    assert (event["type"], event["code"]) == ("RUN_ERROR", "AGENT_ERROR")
+
+
+def test_an_mcp_session_is_known_by_its_own_id(raw: Raw, aws: Aws) -> None:
+    target = speaking(aws, "MCP")
+    session = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+    remember = json.dumps({"do": "remember", "value": "boat"}).encode()
+    recall = json.dumps({"do": "recall"}).encode()
+    made = raw.send("POST", target, BOTH, remember).headers["mcp-session-id"]
+    answer = raw.send("POST", target, BOTH | {"Mcp-Session-Id": made, session: new_session()}, recall)
+    assert answer.json == {"value": "boat"}
+    assert answer.headers["mcp-session-id"] == made
+    assert raw.send("POST", target, BOTH | {session: new_session()}, recall).json == {"value": None}
+    assert raw.send("POST", target, BOTH | {"Mcp-Session-Id": "short"}, remember).status == 200
+    assert raw.send("POST", target, BOTH | {"Mcp-Session-Id": "short"}, recall).json == {"value": "boat"}
+    at_agent = headers_at_agent(raw.send("POST", target, BOTH, HEADERS))
+    assert at_agent["mcp-session-id"] == at_agent[session.lower()]
+    gone = json.dumps({"do": "answer", "status": 404, "body": "no session"}).encode()
+    answer = raw.send("POST", target, BOTH | {"Mcp-Session-Id": made}, gone)
+    assert (answer.status, answer.body) == (404, b"no session")
+
+
+def test_a_runtime_with_an_authorizer_takes_no_signatures_and_no_token_yet(raw: Raw, aws: Aws) -> None:
+    authorizer = {
+        "discoveryUrl": "https://idp.example.com/tenant/.well-known/openid-configuration",
+        "allowedScopes": ["read", "write"],
+        "advertisedScopeMapping": {"read": "api/read"},
+    }
+    arn = aws.deploy(authorizerConfiguration={"customJWTAuthorizer": authorizer})["agentRuntimeArn"]
+    with pytest.raises(ClientError, match="method mismatch") as caught:
+        aws.invoke(arn)
+    assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+    target = invocations(arn)
+    for headers in ({}, {"Authorization": "Bearer a.b.c"}):
+        answer = raw.send("POST", target, headers, b"{}", sign=False)
+        assert (answer.status, answer.error) == (401, "UnauthorizedException")
+        challenge = answer.headers["www-authenticate"]
+        found = re.fullmatch(r'Bearer resource_metadata="http://[^/"]+(/[^"]+)"', challenge)
+        assert found, challenge
+        document = raw.send("GET", found[1], sign=False)
+        assert document.status == 200
+        assert document.json["authorization_servers"] == ["https://idp.example.com/tenant"]
+        assert document.json["scopes_supported"] == ["api/read", "write"]
+    only_all = policy(arn, "Allow", ACCOUNT)
+    assert refusal(lambda: aws.control.put_resource_policy(resourceArn=arn, policy=only_all))[0] == 400
+
+
+def test_a_runtime_without_one_takes_no_tokens(raw: Raw, aws: Aws) -> None:
+    target = invocations(aws.deploy()["agentRuntimeArn"])
+    answer = raw.send("POST", target, {"Authorization": "Bearer a.b.c"}, b"{}", sign=False)
+    assert (answer.status, answer.error) == (403, "AccessDeniedException")
+    assert "mismatch" in answer.json["message"]
+    answer = raw.send("POST", target, {}, b"{}", sign=False)
+    assert (answer.status, answer.error) == (403, "MissingAuthenticationTokenException")
+    assert answer.headers["connection"] == "close", "its body has not been read"
+    assert "www-authenticate" not in answer.headers
