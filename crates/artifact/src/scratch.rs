@@ -32,7 +32,7 @@ pub enum ScratchError {
     Tool(#[from] CommandError),
 }
 
-/// An empty ext4 file system.
+/// An ext4 file system to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScratchTemplate {
     path: PathBuf,
@@ -76,6 +76,11 @@ impl ScratchTemplate {
             files::publish(draft, &path)?;
         }
         Ok(Self { path })
+    }
+
+    /// A file system that exists already, to be copied.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The template's file.

@@ -30,7 +30,7 @@ mod mux;
 pub use mux::{Channel, ChannelStream, GuestEnd, HostEnd, MuxError};
 
 /// Newest protocol version of this build.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Oldest version this build still speaks.
 pub const OLDEST_VERSION: u16 = 1;
 

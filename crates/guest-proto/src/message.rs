@@ -68,6 +68,8 @@ pub enum ToHost {
 pub enum Request {
     /// Mounts the file system and starts the agent. Once per guest.
     Start(Box<StartAgent>),
+    /// Tells a restored guest, whose agent runs, who it is now. Before any request to the agent.
+    Resume(Resume),
     /// Sends a signal to the agent's process group.
     Signal {
         /// Signal number.
@@ -93,6 +95,8 @@ pub enum Response {
         /// How long the guest itself took, in microseconds.
         timing: StartTiming,
     },
+    /// To [`Request::Resume`].
+    Resumed(Resumed),
     /// To [`Request::Signal`] and [`Request::Shutdown`].
     Done,
     /// To [`Request::Usage`].
@@ -170,6 +174,51 @@ pub struct StartAgent {
     pub working_directory: String,
     /// Who the agent runs as; absent to stay the user the guest runs as.
     pub user: Option<User>,
+    /// Present when the machine will be snapshotted once the agent is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotHook>,
+}
+
+/// How processes of the agent hear that they have been restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotHook {
+    /// A socket for the guest to listen on. After a restore the guest writes one byte on each of its connections,
+    /// and waits a while for one byte back.
+    pub socket: String,
+    /// Files to put into the file system before the agent starts: path and text.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What a restored sandbox must not share with others of its template.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// Host name inside the sandbox.
+    pub hostname: String,
+    /// Wall-clock time in Unix nanoseconds at the moment of sending.
+    pub clock_unix_nanos: i64,
+    /// Fresh random bytes from the host for the guest's kernel, in hexadecimal.
+    pub entropy_hex: String,
+}
+
+/// Shows no entropy.
+impl fmt::Debug for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resume")
+            .field("hostname", &self.hostname)
+            .field("clock_unix_nanos", &self.clock_unix_nanos)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a resumption went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Processes that had asked to be told, and were.
+    pub told: u32,
+    /// Those of them that did not confirm in time.
+    pub silent: u32,
+    /// How long the guest took, in microseconds.
+    pub took_micros: u64,
 }
 
 /// Shows what is started, without the environment's values: they may be secret.
@@ -226,6 +275,17 @@ mod tests {
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
     }
 
+    /// As above, for version 2.
+    #[test]
+    fn version_2_on_the_wire() {
+        let golden = r#"{"id":1,"request":{"kind":"resume","hostname":"h","clock_unix_nanos":1,"entropy_hex":"00"}}"#;
+        let parsed: ToGuest = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"kind":"response","id":1,"result":{"Ok":{"kind":"resumed","told":1,"silent":0,"took_micros":9}}}"#;
+        let parsed: ToHost = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+    }
+
     #[test]
     fn the_environment_is_not_printed() {
         let start = StartAgent {
@@ -237,6 +297,7 @@ mod tests {
             environment: [("API_KEY".to_owned(), "hunter2".to_owned())].into(),
             working_directory: "/".into(),
             user: None,
+            snapshot: None,
         };
         assert!(!format!("{start:?}").contains("hunter2"));
     }

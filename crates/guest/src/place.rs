@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use coracle_guest_proto::message::{AgentExit, StartAgent, StartTiming, Usage};
+use coracle_guest_proto::message::{AgentExit, Resume, Resumed, StartAgent, StartTiming, Usage};
 use rustix::process::WaitStatus;
 
 use crate::confine::Confinement;
@@ -38,6 +38,14 @@ impl Place {
             mount_micros: micros(begun.elapsed()),
             spawn_micros: 0,
         })
+    }
+
+    /// Takes on what a restored machine must not share with others.
+    pub(crate) async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
+        match self {
+            Self::Machine(machine) => machine.resume(resume).await,
+            Self::Process => Err(Failure::new("resuming", "a process is never restored")),
+        }
     }
 
     /// What the agent's process has to give up here.

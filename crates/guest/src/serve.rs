@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
-    AgentExit, Event, Request, Response, StartAgent, StreamHeader, ToGuest, ToHost,
+    AgentExit, Event, Request, Response, Resume, Resumed, StartAgent, StreamHeader, ToGuest, ToHost,
 };
 use coracle_guest_proto::{Channel, ChannelStream, GuestEnd, MuxError};
 use rustix::process::{Pid, Signal};
@@ -167,6 +167,7 @@ impl Guest {
     async fn handle(self: &Arc<Self>, request: Request) -> Result<Response, Failure> {
         match request {
             Request::Start(start) => self.start(&start),
+            Request::Resume(resume) => self.resume(&resume).await.map(Response::Resumed),
             Request::Usage => Ok(Response::Usage(self.place.usage())),
             Request::Signal { signal } => self.signal(signal),
             Request::Shutdown { grace_millis } => {
@@ -197,6 +198,14 @@ impl Guest {
             pid: pid.as_raw_nonzero().get().unsigned_abs(),
             timing,
         })
+    }
+
+    /// Becomes a sandbox of its own after a restore.
+    async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
+        if !matches!(*self.agent.borrow(), AgentState::Running(_)) {
+            return Err(Failure::new("resuming the agent", "it is not running"));
+        }
+        self.place.resume(resume).await
     }
 
     async fn watch_agent(self: Arc<Self>, pid: Pid, mut children: tokio::signal::unix::Signal) {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coracle_supervisor::StartPhases;
+use coracle_supervisor::driver::Origin;
 use coracle_types::SandboxId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +26,7 @@ pub struct Metrics {
     head_latency: Histogram,
     session_starts: Family<PhaseLabel, Histogram>,
     counted_starts: Mutex<VecDeque<SandboxId>>,
+    session_origins: Family<OriginLabel, Counter>,
     sessions: Gauge<i64, AtomicI64>,
 }
 
@@ -41,6 +43,11 @@ struct OperationLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabel {
     phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OriginLabel {
+    origin: &'static str,
 }
 
 impl Metrics {
@@ -67,6 +74,12 @@ impl Metrics {
             "Time from a session's first request until its agent was healthy, by phase and in total",
             session_starts.clone(),
         );
+        let session_origins = Family::default();
+        registry.register(
+            "session_starts",
+            "Sessions by how their sandbox came to be; booted_instead had no template that could be restored",
+            session_origins.clone(),
+        );
         let sessions = Gauge::default();
         registry.register("sessions", "Sessions now", sessions.clone());
         Self {
@@ -76,6 +89,7 @@ impl Metrics {
             head_latency,
             session_starts,
             counted_starts: Mutex::default(),
+            session_origins,
             sessions,
         }
     }
@@ -103,6 +117,15 @@ impl Metrics {
             counted.truncate(REMEMBERED_STARTS - 1);
             counted.push_front(sandbox);
         }
+        self.session_origins
+            .get_or_create(&OriginLabel {
+                origin: match phases.origin {
+                    Origin::Booted => "booted",
+                    Origin::Restored => "restored",
+                    Origin::BootedInstead => "booted_instead",
+                },
+            })
+            .inc();
         let parts = [
             ("queue", phases.queue),
             ("disks", phases.disks),

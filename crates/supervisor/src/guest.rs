@@ -5,16 +5,22 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coracle_guest_proto::frame::{self, FrameError};
-use coracle_guest_proto::message::{AgentExit, Dialed, Event, Request, Response, ToGuest, ToHost};
+use coracle_guest_proto::message::{
+    AgentExit, Dialed, Event, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
+};
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeader};
 use tokio::io::WriteHalf;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 /// How long a connection to the agent may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the guest may take to prepare its file system and start the agent's process.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the guest may take to resume the agent.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections being made at once; the guest's queue of new streams is longer.
 const MAX_DIALS: usize = 32;
 /// How much of a text from the guest is kept, in bytes.
@@ -125,6 +131,32 @@ impl Guest {
             .map_err(|_| GuestError::Silent(timeout))?
     }
 
+    /// Has the guest start the agent's process, with the clock and the entropy of this moment.
+    pub(crate) async fn start_agent(&self, mut start: StartAgent) -> Result<(), GuestError> {
+        start.clock_unix_nanos = start.clock_unix_nanos.map(|_| unix_nanos());
+        start.entropy_hex = start.entropy_hex.map(|_| entropy());
+        match self
+            .request(Request::Start(Box::new(start)), START_TIMEOUT)
+            .await?
+        {
+            Response::Started { .. } => Ok(()),
+            _ => Err(GuestError::WrongAnswer),
+        }
+    }
+
+    /// Has a restored guest become a sandbox of its own.
+    pub(crate) async fn resume(&self, hostname: String) -> Result<Resumed, GuestError> {
+        let resume = Resume {
+            hostname,
+            clock_unix_nanos: unix_nanos(),
+            entropy_hex: entropy(),
+        };
+        match self.request(Request::Resume(resume), RESUME_TIMEOUT).await? {
+            Response::Resumed(resumed) => Ok(resumed),
+            _ => Err(GuestError::WrongAnswer),
+        }
+    }
+
     async fn ask(&self, request: Request) -> Result<Response, GuestError> {
         let (answer, answered) = oneshot::channel();
         {
@@ -182,6 +214,15 @@ impl Guest {
     pub(crate) async fn closed(&self) {
         self.end.closed().await;
     }
+}
+
+fn unix_nanos() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn entropy() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
 }
 
 fn cut(mut text: String) -> String {

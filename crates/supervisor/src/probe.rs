@@ -1,4 +1,4 @@
-//! One health probe: `GET /ping` on a connection of its own.
+//! One health probe: `GET /ping` on a connection of its own. And the request that warms an agent up.
 //!
 //! Any 200 is healthy; only the exact text `HealthyBusy` is busy, and the exact text `Unhealthy` is a failed
 //! probe. An MCP server without a `/ping` is healthy when it answers at all.
@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use coracle_guest_proto::ChannelStream;
 use coracle_types::ServerProtocol;
-use http::{Request, StatusCode, header};
+use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -27,20 +27,40 @@ pub(crate) async fn ping(guest: &Guest, port: u16, protocol: ServerProtocol) -> 
         Ok(stream) => stream,
         Err(error) => return Probe::Failed(error.to_string()),
     };
-    match get_ping(stream).await {
+    match exchange(stream, Method::GET, Uri::from_static("/ping")).await {
         Ok((status, body)) => judge(protocol, status, &body),
         Err(error) => Probe::Failed(format!("GET /ping failed: {error}")),
     }
 }
 
-async fn get_ping(stream: ChannelStream) -> Result<(StatusCode, Bytes), hyper::Error> {
+/// Sends an empty `POST`. Takes as long as the agent does: the caller bounds it.
+pub(crate) async fn post(guest: &Guest, port: u16, path: &str) -> Result<StatusCode, String> {
+    let path = path.parse().map_err(|error| format!("{path}: {error}"))?;
+    let stream = guest.dial(port).await.map_err(|error| error.to_string())?;
+    let answered = exchange(stream, Method::POST, path).await;
+    answered
+        .map(|(status, _)| status)
+        .map_err(|error| error.to_string())
+}
+
+async fn exchange(
+    stream: ChannelStream,
+    method: Method,
+    uri: Uri,
+) -> Result<(StatusCode, Bytes), hyper::Error> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
         .handshake(TokioIo::new(stream))
         .await?;
     let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = http::Uri::from_static("/ping");
+    if method == Method::POST {
+        // Many servers insist on it, though nothing follows.
+        let none = header::HeaderValue::from_static("0");
+        request.headers_mut().insert(header::CONTENT_LENGTH, none);
+    }
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
     request
         .headers_mut()
         .insert(header::HOST, header::HeaderValue::from_static("localhost"));

@@ -44,6 +44,17 @@ pub struct Disk {
     pub access: Access,
 }
 
+/// Where a machine's memory comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Memory {
+    /// Empty, and nobody else's.
+    Fresh,
+    /// A file that ends up holding it all, to be kept by [`crate::Vm::save`].
+    Recorded(PathBuf),
+    /// What such a file holds. The machine's own writes stay its own; it waits for [`crate::Vm::restore`].
+    Restored(PathBuf),
+}
+
 /// A microVM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineConfig {
@@ -57,6 +68,8 @@ pub struct MachineConfig {
     pub vcpus: u8,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// Where its memory comes from.
+    pub memory: Memory,
     /// The guest kernel: an ELF image with a PVH entry, or a bzImage.
     pub kernel: PathBuf,
     /// The initramfs with the guest program.
@@ -101,10 +114,10 @@ impl MachineConfig {
         add("-cpu", processor.to_owned());
         add("-smp", self.vcpus.to_string());
         add("-m", format!("{}M", self.memory_mib));
-        add(
-            "-object",
-            format!("memory-backend-ram,id=memory,size={}M", self.memory_mib),
-        );
+        add("-object", self.memory_backend());
+        if matches!(self.memory, Memory::Restored(_)) {
+            add("-incoming", "defer".to_owned());
+        }
         add("-kernel", text(&self.kernel));
         add("-initrd", text(&self.initramfs));
         add("-append", self.kernel_command_line());
@@ -130,6 +143,25 @@ impl MachineConfig {
             arguments.push(flag.to_owned());
         }
         arguments
+    }
+
+    fn memory_backend(&self) -> String {
+        let bytes = u64::from(self.memory_mib) * 1024 * 1024;
+        let in_file = |path: &Path, share: bool| {
+            json!({
+                "qom-type": "memory-backend-file",
+                "id": "memory",
+                "size": bytes,
+                "mem-path": path,
+                "share": share,
+            })
+        };
+        match &self.memory {
+            Memory::Fresh => json!({"qom-type": "memory-backend-ram", "id": "memory", "size": bytes}),
+            Memory::Recorded(path) => in_file(path, true),
+            Memory::Restored(path) => in_file(path, false),
+        }
+        .to_string()
     }
 
     fn kernel_command_line(&self) -> String {
@@ -192,6 +224,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             vcpus: 2,
             memory_mib: 512,
+            memory: Memory::Fresh,
             kernel: "/k/vmlinux".into(),
             initramfs: "/k/init.cpio".into(),
             kernel_arguments: vec!["extra=1".into()],
@@ -245,6 +278,20 @@ mod tests {
         assert_eq!(disks[0]["file"]["filename"], "/i/base,1.erofs");
         assert_eq!(disks[1]["read-only"], false);
         assert_eq!(disks[1]["file"]["locking"], "auto");
+    }
+
+    #[test]
+    fn restored_memory_is_private_and_recorded_memory_is_not() {
+        let backend = |memory| {
+            let arguments = MachineConfig { memory, ..config() }.arguments();
+            let backend: serde_json::Value = serde_json::from_str(values(&arguments, "-object")[0]).unwrap();
+            (backend, values(&arguments, "-incoming").len())
+        };
+        let (recorded, waits) = backend(Memory::Recorded("/t/a,b".into()));
+        assert_eq!((&recorded["share"], waits), (&json!(true), 0));
+        assert_eq!(recorded["mem-path"], "/t/a,b");
+        let (restored, waits) = backend(Memory::Restored("/t/a,b".into()));
+        assert_eq!((&restored["share"], waits), (&json!(false), 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use tokio::net::UnixStream;
+use tokio::net::{UnixListener, UnixStream};
 
 /// How often a socket that does not exist yet is looked for.
 const LOOK: Duration = Duration::from_millis(2);
@@ -21,10 +21,14 @@ impl SocketFolder {
         Ok(Self(rustix::fs::open(folder, flags, Mode::empty())?))
     }
 
+    /// Listens on a socket that is not there yet.
+    pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
+        UnixListener::bind(self.path_of(name))
+    }
+
     /// Connects to a socket, waiting until it is there. Bound the time around it.
     pub(crate) async fn connect(&self, name: &str) -> io::Result<UnixStream> {
-        // A path through the open folder is short enough for a socket's address.
-        let path = format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd());
+        let path = self.path_of(name);
         loop {
             match UnixStream::connect(&path).await {
                 Err(error)
@@ -38,6 +42,11 @@ impl SocketFolder {
                 result => return result,
             }
         }
+    }
+
+    /// A path through the open folder is short enough for a socket's address.
+    fn path_of(&self, name: &str) -> String {
+        format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd())
     }
 }
 
@@ -53,8 +62,7 @@ mod tests {
         let folder = SocketFolder::open(&deep).unwrap();
         let connecting = tokio::spawn(async move { folder.connect("s").await });
         let made = SocketFolder::open(&deep).unwrap();
-        let path = format!("/proc/self/fd/{}/s", made.0.as_raw_fd());
-        let listener = tokio::net::UnixListener::bind(path).unwrap();
+        let listener = made.listen("s").unwrap();
         let (accepted, connected) = tokio::join!(listener.accept(), connecting);
         accepted.unwrap();
         connected.unwrap().unwrap();

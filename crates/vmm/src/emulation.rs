@@ -3,6 +3,10 @@
 //! An emulated guest reads the host's time stamp counter, and its kernel measures the counter's rate against an
 //! emulated timer. On a busy host that measurement fails, and a kernel without a rate hangs at boot. So the host
 //! measures its own counter and tells the guest.
+//!
+//! Later the kernel checks the counter against its timer's ticks. An emulated machine on a busy host loses ticks, not
+//! counts, and the kernel would drop the counter and keep time by ticks: seconds wrong within seconds. So it is told
+//! to trust the counter.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +18,9 @@ const TRIES: usize = 64;
 /// The kernel arguments with which a guest in emulation boots reliably and soon. Mitigations against
 /// speculation protect nothing there and cost time.
 pub async fn emulation_arguments() -> Vec<String> {
-    let mut arguments = vec!["no_timer_check".to_owned(), "mitigations=off".to_owned()];
+    let mut arguments = ["no_timer_check", "mitigations=off", "tsc=reliable"]
+        .map(str::to_owned)
+        .to_vec();
     let first = reading();
     tokio::time::sleep(WATCHED).await;
     if let (Some(first), Some(last)) = (first, reading()) {

@@ -18,14 +18,16 @@ mod probe;
 mod procfs;
 mod qmp;
 mod record;
+mod snapshot;
 mod sweep;
 mod tail;
 mod vm;
 
-pub use config::{Accelerator, Access, Disk, MachineConfig};
+pub use config::{Accelerator, Access, Disk, MachineConfig, Memory};
 pub use emulation::emulation_arguments;
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
 pub use procfs::{MemoryMap, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};
+pub use snapshot::SnapshotError;
 pub use sweep::sweep;
 pub use vm::{Vm, VmError};

@@ -12,7 +12,7 @@ use coracle_types::SandboxId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Accelerator, MachineConfig};
+use crate::config::{Accelerator, MachineConfig, Memory};
 use crate::vm::Vm;
 
 const DEVICE: &str = "/dev/kvm";
@@ -144,6 +144,7 @@ impl KvmProbe {
             accelerator: Accelerator::Kvm,
             vcpus: 1,
             memory_mib: MEMORY_MIB,
+            memory: Memory::Fresh,
             kernel: self.kernel.clone(),
             initramfs: self.initramfs.clone(),
             kernel_arguments: vec![PROBE_ARGUMENT.to_owned()],

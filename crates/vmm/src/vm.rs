@@ -15,6 +15,7 @@ use crate::connect::SocketFolder;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
+use crate::snapshot::{self, SnapshotError};
 use crate::tail::Tail;
 
 /// How long QEMU may take until its sockets are there.
@@ -51,6 +52,9 @@ pub enum VmError {
     /// The monitor failed.
     #[error("QEMU's monitor failed")]
     Monitor(#[from] QmpError),
+    /// The machine could not be saved or restored.
+    #[error("the machine's snapshot failed")]
+    Snapshot(#[from] SnapshotError),
     /// The machine ended while it was being started.
     #[error("the machine ended early: {0}")]
     Ended(String),
@@ -161,6 +165,29 @@ impl Vm {
     pub async fn monitor(&mut self) -> Result<Qmp<UnixStream>, VmError> {
         let socket = self.connect(QMP_SOCKET).await?;
         Ok(Qmp::connect(socket).await?)
+    }
+
+    /// Stops the machine for good and returns the state of its devices. With that, the file of its memory and
+    /// its disks as they are now, others can go on from here.
+    ///
+    /// # Errors
+    /// When QEMU fails; the machine is then to be destroyed.
+    pub async fn save(&mut self) -> Result<Vec<u8>, VmError> {
+        let mut monitor = self.monitor().await?;
+        Ok(snapshot::save(&mut monitor, &self.sockets).await?)
+    }
+
+    /// Has a machine with restored memory go on from this state of its devices.
+    ///
+    /// # Errors
+    /// When QEMU does not accept the state; the machine is then to be destroyed.
+    pub async fn restore(&mut self, state: &[u8]) -> Result<(), VmError> {
+        let mut monitor = self.monitor().await?;
+        let restored = tokio::select! {
+            restored = snapshot::restore(&mut monitor, &self.sockets, state) => restored,
+            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+        };
+        Ok(restored?)
     }
 
     /// Waits until the machine has ended and says how, with the last lines of its console.

@@ -8,6 +8,7 @@
 //! channel comes first, so that everything later that fails is answered there.
 
 mod cgroup;
+mod hook;
 mod port;
 mod root;
 mod seed;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_guest_proto::message::{StartAgent, Usage};
+use coracle_guest_proto::message::{Resume, Resumed, StartAgent, Usage};
 use coracle_guest_proto::{PORT_NAME, PROBE_ANSWER, PROBE_ARGUMENT};
 use rustix::mount::MountFlags;
 use rustix::process::{Pid, Signal};
@@ -28,9 +29,10 @@ use rustix::time::ClockId;
 use crate::console::{chain, say};
 use crate::failure::{Doing as _, Failure};
 use crate::loopback;
-use crate::place::Place;
+use crate::place::{Place, micros};
 use crate::serve::Guest;
 use cgroup::Cgroup;
+use hook::Listeners;
 
 /// Where the initramfs holds the kernel modules to load, in the order of their names.
 const MODULES: &str = "/modules";
@@ -72,6 +74,7 @@ async fn run() -> Result<(), Failure> {
         kernel_micros,
         cgroup,
         scratch: Mutex::default(),
+        listeners: Mutex::default(),
     }));
     loop {
         let connection = port.connection().await?;
@@ -89,6 +92,8 @@ pub(crate) struct Machine {
     cgroup: Option<Cgroup>,
     /// The mounted private layer.
     scratch: Mutex<Option<OwnedFd>>,
+    /// Processes of the agent that want to hear of a restore, in a machine that will be snapshotted.
+    listeners: Mutex<Option<Listeners>>,
 }
 
 impl Machine {
@@ -113,7 +118,35 @@ impl Machine {
             *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = Some(scratch);
             root::name_machine(&start.hostname)?;
         }
+        if let Some(wanted) = &start.snapshot {
+            let listeners = Listeners::open(wanted)?;
+            *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
+        }
         Ok(())
+    }
+
+    /// Makes a restored machine one of its own. The clock comes first, because the time it was told passes; then
+    /// random numbers, because the rest is made of them; the agent's processes come last, because they use it all.
+    pub(crate) async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
+        let begun = std::time::Instant::now();
+        seed::set_clock(resume.clock_unix_nanos)?;
+        seed::add_entropy(&resume.entropy_hex)?;
+        seed::reseed()?;
+        rustix::system::sethostname(resume.hostname.as_bytes())
+            .doing(|| "setting the host name".to_owned())?;
+        root::name_machine(&resume.hostname)?;
+        root::renew_boot_id()?;
+        let listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut resumed = match listeners {
+            Some(listeners) => listeners.tell().await,
+            None => Resumed::default(),
+        };
+        resumed.took_micros = micros(begun.elapsed());
+        Ok(resumed)
     }
 
     /// The door to the agent's control group.

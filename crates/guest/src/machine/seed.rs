@@ -42,6 +42,26 @@ pub(super) fn add_entropy(in_hex: &str) -> Result<(), Failure> {
     credit(&device, pool).doing(adding)
 }
 
+/// Has every random number from now on depend on the bytes that were added, not only those of a minute from now.
+pub(super) fn reseed() -> Result<(), Failure> {
+    let reseeding = || "reseeding the random numbers".to_owned();
+    let device = File::options()
+        .write(true)
+        .open("/dev/urandom")
+        .doing(reseeding)?;
+    force_reseed(&device).doing(reseeding)
+}
+
+#[expect(unsafe_code, reason = "the kernel offers this by ioctl only")]
+fn force_reseed(device: &File) -> rustix::io::Result<()> {
+    /// `_IO('R', 0x07)`
+    const RNDRESEEDCRNG: rustix::ioctl::Opcode = rustix::ioctl::opcode::none(b'R', 7);
+    // SAFETY: the opcode takes no argument.
+    let request = unsafe { rustix::ioctl::NoArg::<RNDRESEEDCRNG>::new() };
+    // SAFETY: the kernel reads and writes nothing of this process.
+    unsafe { rustix::ioctl::ioctl(device, request) }
+}
+
 #[expect(unsafe_code, reason = "the kernel offers this by ioctl only")]
 fn credit(device: &File, pool: PoolInfo) -> rustix::io::Result<()> {
     /// `_IOW('R', 0x03, int [2])`

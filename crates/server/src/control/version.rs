@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use coracle_supervisor::driver::WarmUp;
 use coracle_types::{ServerProtocol, limits};
 use coracle_wire::Sensitive;
 use coracle_wire::control::{
     AgentRuntimeArtifact, AllowedPort, AuthorizerConfiguration, CapacityProviderConfiguration,
-    CreateAgentRuntimeRequest, FilesystemConfiguration, LifecycleConfiguration, NetworkConfiguration,
-    NetworkMode, ProtocolConfiguration, RequestHeaderConfiguration, ResourceConfiguration,
-    RuntimeHooksConfiguration, RuntimeMetadataConfiguration, UpdateAgentRuntimeRequest,
+    CreateAgentRuntimeRequest, FilesystemConfiguration, LifecycleConfiguration, LifecycleHookAction,
+    NetworkConfiguration, NetworkMode, ProtocolConfiguration, RequestHeaderConfiguration,
+    ResourceConfiguration, RuntimeHooksConfiguration, RuntimeMetadataConfiguration,
+    UpdateAgentRuntimeRequest,
 };
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +138,28 @@ impl VersionConfig {
         } else {
             limits::CONTAINER_INIT_TIMEOUT
         }
+    }
+
+    /// Whether sessions are to be restored from a template rather than booted.
+    pub fn wants_template(&self) -> bool {
+        self.platform_version != "V1"
+    }
+
+    /// The request that warms the agent up before its template is kept.
+    pub fn warm_up(&self) -> Option<WarmUp> {
+        let hook = self
+            .hooks_configuration
+            .as_ref()?
+            .build
+            .as_ref()?
+            .warmup
+            .as_ref()?;
+        let LifecycleHookAction::HttpPost(action) = &hook.action;
+        let port = action.port.and_then(|port| port.try_into().ok());
+        Some(WarmUp {
+            port: port.unwrap_or_else(|| self.port()),
+            path: action.path.clone(),
+        })
     }
 
     /// Names of the further headers that reach the agent.

@@ -12,7 +12,7 @@ use coracle_artifact::code::CodeStore;
 use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
 use coracle_supervisor::SessionSpec;
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact};
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact, TemplateSpec};
 use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
 use coracle_wire::control::{
@@ -256,5 +256,9 @@ fn agent_spec(
         protocol: config.protocol(),
         port: config.port(),
         path: config.path().to_owned(),
+        template: config.wants_template().then(|| TemplateSpec {
+            init_timeout: routes.init_timeout.unwrap_or_else(|| config.init_timeout()),
+            warm_up: config.warm_up(),
+        }),
     })
 }

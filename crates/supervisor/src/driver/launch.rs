@@ -64,6 +64,7 @@ mod tests {
             protocol: ServerProtocol::Http,
             port: 8080,
             path: "/invocations".into(),
+            template: None,
         }
     }
 

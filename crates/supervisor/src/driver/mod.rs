@@ -39,6 +39,26 @@ pub struct AgentSpec {
     pub port: u16,
     /// The path of an invocation.
     pub path: String,
+    /// Present when sessions are to be restored from a template (platform version `V2`), where the driver can.
+    pub template: Option<TemplateSpec>,
+}
+
+/// How the template of a version is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateSpec {
+    /// The agent must be healthy this long after its start.
+    pub init_timeout: Duration,
+    /// A request the agent must answer with 2xx before it is snapshotted.
+    pub warm_up: Option<WarmUp>,
+}
+
+/// An empty `POST` to the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarmUp {
+    /// The port on the agent's loopback.
+    pub port: u16,
+    /// The path.
+    pub path: String,
 }
 
 /// A code zip that has passed every check, in the artifact cache.
@@ -79,7 +99,7 @@ pub enum BootPhase {
     Disks,
     /// The virtual machine monitor's process.
     Machine,
-    /// Guest kernel and guest program, until the channel is there.
+    /// Guest kernel and guest program, until the channel is there. Of a restored sandbox: the restore.
     Kernel,
 }
 
@@ -93,13 +113,38 @@ impl std::fmt::Display for BootPhase {
     }
 }
 
-/// A booted sandbox whose agent has not been started.
+/// What the guest of a booted sandbox is to be asked first.
+#[derive(Debug)]
+pub enum Start {
+    /// To start the agent. The supervisor sets the clock and the entropy when it sends it.
+    Agent(Box<StartAgent>),
+    /// To go on: the agent runs already, restored from a template.
+    Resume {
+        /// Host name inside the sandbox.
+        hostname: String,
+    },
+}
+
+/// How a sandbox came to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was booted, as it should be.
+    #[default]
+    Booted,
+    /// It was restored from a template.
+    Restored,
+    /// It was booted because there was no template, or none that could be restored.
+    BootedInstead,
+}
+
+/// A booted sandbox whose agent has not been started, or a restored one whose agent has not been resumed.
 pub struct Booted {
     /// The byte stream to the guest, before its handshake.
     pub channel: Box<dyn BoxableChannel>,
-    /// What the supervisor asks the guest to start. The supervisor sets the clock and the entropy when it
-    /// sends it.
-    pub start: StartAgent,
+    /// What the guest is to be asked first.
+    pub start: Start,
+    /// How it came to be.
+    pub origin: Origin,
     /// The running sandbox.
     pub machine: Box<dyn Machine>,
     /// How long each phase took.

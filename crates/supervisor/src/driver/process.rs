@@ -18,7 +18,9 @@ use coracle_types::SandboxId;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, PrepareError, launch};
+use super::{
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start, launch,
+};
 
 /// How long the guest may take to end what it started.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
@@ -102,6 +104,7 @@ impl ProcessDriver {
             environment,
             working_directory: task,
             user: None,
+            snapshot: None,
         })
     }
 }
@@ -157,7 +160,8 @@ impl Driver for ProcessDriver {
         ];
         Ok(Booted {
             channel: Box::new(channel),
-            start,
+            start: Start::Agent(Box::new(start)),
+            origin: Origin::Booted,
             machine: Box::new(process),
             timing,
         })

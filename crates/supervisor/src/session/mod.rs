@@ -59,7 +59,7 @@ pub use end::{AcquireError, EndReason, HostFailure, SessionEnd};
 pub(crate) use task::SessionTask;
 
 use crate::directory::Directory;
-use crate::driver::{AgentSpec, Driver, MemoryUse};
+use crate::driver::{AgentSpec, Driver, MemoryUse, Origin};
 use crate::lease::Lease;
 use crate::logs::LogSink;
 use crate::supervisor::SupervisorConfig;
@@ -120,6 +120,8 @@ pub struct SessionInfo {
 /// Where the time of a start went. A session that waited in one phase has spent nothing in the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StartPhases {
+    /// How its sandbox came to be.
+    pub origin: Origin,
     /// Claiming the session and waiting for a turn to boot.
     pub queue: Duration,
     /// Images and the private layer.

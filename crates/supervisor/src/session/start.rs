@@ -1,18 +1,13 @@
 //! The steps of a start that need no decisions: boot, connect, start the agent.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coracle_guest_proto::message::{Request, Response, StartAgent};
 use tokio::time::Instant;
 
 use super::{Context, EndReason, HostFailure, Shared, StartPhases};
-use crate::driver::{AgentSpec, BootPhase, Booted, BoxableChannel};
+use crate::driver::{AgentSpec, BootPhase, Booted, BoxableChannel, Start};
 use crate::guest::{Guest, GuestError};
 use crate::logs::SessionLog;
-
-/// How long the guest may take to prepare its file system and start the agent's process.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Boots the sandbox.
 pub(super) async fn boot(
@@ -26,6 +21,7 @@ pub(super) async fn boot(
         .await
         .map_err(|_| HostFailure::BootTimeout(timeout))?
         .map_err(HostFailure::Boot)?;
+    phases.origin = booted.origin;
     for (phase, took) in &booted.timing {
         *match phase {
             BootPhase::Disks => &mut phases.disks,
@@ -56,22 +52,18 @@ pub(super) async fn connect(
     Ok((guest, log))
 }
 
-/// Has the guest start the agent's process.
-pub(super) async fn start_agent(guest: &Guest, mut start: StartAgent) -> Result<(), EndReason> {
-    if start.clock_unix_nanos.is_some() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        start.clock_unix_nanos = i64::try_from(now.as_nanos()).ok();
-    }
-    if start.entropy_hex.is_some() {
-        start.entropy_hex = Some(hex::encode(rand::random::<[u8; 32]>()));
-    }
-    match guest
-        .request(Request::Start(Box::new(start)), START_TIMEOUT)
-        .await
-    {
-        Ok(Response::Started { .. }) => Ok(()),
-        Ok(_) => Err(EndReason::host(HostFailure::Guest(GuestError::WrongAnswer))),
-        Err(GuestError::Refused(reason)) => Err(EndReason::NotStarted(reason)),
-        Err(error) => Err(EndReason::host(HostFailure::Guest(error))),
+/// Has the guest start the agent's process, or take on its own identity when the agent runs already.
+pub(super) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndReason> {
+    let failed = |error| EndReason::host(HostFailure::Guest(error));
+    match start {
+        Start::Agent(start) => guest.start_agent(*start).await.map_err(|error| match error {
+            GuestError::Refused(reason) => EndReason::NotStarted(reason),
+            error => failed(error),
+        }),
+        Start::Resume { hostname } => {
+            let resumed = guest.resume(hostname).await.map_err(failed)?;
+            tracing::debug!(?resumed, "a restored sandbox has become one of its own");
+            Ok(())
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coracle_guest_proto::message::{Request, StartAgent};
+use coracle_guest_proto::message::Request;
 use coracle_types::{Generation, SessionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -19,7 +19,7 @@ use super::{
     SessionSpec, SessionState, Shared, StartPhases, start,
 };
 use crate::directory::DirectoryError;
-use crate::driver::{Booted, Machine};
+use crate::driver::{Booted, Machine, Start};
 use crate::guest::Guest;
 use crate::lease::Lease;
 use crate::logs::SessionLog;
@@ -189,7 +189,7 @@ impl SessionTask {
         machine: &mut dyn Machine,
         guest: &Arc<Guest>,
         log: &SessionLog,
-        start: StartAgent,
+        start: Start,
         generation: Generation,
     ) -> EndReason {
         // Commands may have come while the sandbox booted.

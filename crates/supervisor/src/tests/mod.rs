@@ -119,6 +119,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
             protocol: ServerProtocol::Http,
             port: 8080,
             path: "/invocations".to_owned(),
+            template: None,
         },
         idle_timeout: Duration::from_secs(900),
         max_lifetime: Duration::from_secs(28_800),

@@ -1,5 +1,6 @@
 //! The microvm driver with real machines. Skipped, saying why, where QEMU or the images are missing.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,9 @@ use crate::sandbox::{Connection, agent, guest_program, patiently};
 use coracle_artifact::images::ImageStore;
 use coracle_guest_proto::message::Request;
 use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
-use coracle_supervisor::driver::{AgentSpec, Driver, Machine};
+use coracle_supervisor::driver::{AgentSpec, Driver, Machine, Origin, PrepareError, TemplateSpec, WarmUp};
 use coracle_types::{RuntimeKind, SandboxId};
+use serde_json::Value;
 
 const QEMU: &str = if cfg!(target_arch = "aarch64") {
     "/usr/bin/qemu-system-aarch64"
@@ -20,6 +22,7 @@ const RUNTIME: RuntimeKind = RuntimeKind::Python311;
 struct Bench {
     folder: tempfile::TempDir,
     driver: MicrovmDriver,
+    config: MicrovmConfig,
     agent: AgentSpec,
 }
 
@@ -45,7 +48,7 @@ impl Bench {
         images.base(RUNTIME).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().unwrap();
         let (code, agent) = agent(folder.path(), RUNTIME);
-        let driver = MicrovmDriver::new(MicrovmConfig {
+        let config = MicrovmConfig {
             data_dir: folder.path().to_owned(),
             images,
             code,
@@ -56,10 +59,11 @@ impl Bench {
             scratch_mib: 256,
             accelerator,
             boot_timeout: crate::sandbox::PATIENCE,
-        });
+        };
         Ok(Self {
             folder,
-            driver,
+            driver: MicrovmDriver::new(config.clone()),
+            config,
             agent,
         })
     }
@@ -75,12 +79,69 @@ impl Bench {
         connection.start(booted.start).await;
         let started_at = begun.elapsed();
         connection.get("/visits").await.unwrap();
+        let clock_source = &connection.identity().await["clock_source"];
+        println!(
+            "clock source {clock_source}, clock off by {:?}",
+            connection.clock_difference().await
+        );
         println!(
             "prepared {prepared:?}, {:?}, channel at {channel_at:?}, agent started at {started_at:?}, answered at {:?}",
             booted.timing,
             begun.elapsed()
         );
         (booted.machine, connection)
+    }
+
+    /// With an agent that wants a template.
+    fn with_template(warm_up: Option<&str>) -> Option<Self> {
+        let mut bench = Self::new()?;
+        bench.agent.template = Some(TemplateSpec {
+            init_timeout: crate::sandbox::PATIENCE,
+            warm_up: warm_up.map(|path| WarmUp {
+                port: bench.agent.port,
+                path: path.to_owned(),
+            }),
+        });
+        Some(bench)
+    }
+
+    /// A restored machine whose agent has been resumed, and how long until its first answer.
+    async fn restored(&self) -> (Box<dyn Machine>, Connection, Value, Duration) {
+        let begun = Instant::now();
+        let booted = self.driver.boot(SandboxId::new(), &self.agent).await.unwrap();
+        assert_eq!(booted.origin, Origin::Restored);
+        let mut connection = Connection::new(booted.channel).await;
+        connection.start(booted.start).await;
+        let identity = connection.identity().await;
+        let took = begun.elapsed();
+        println!(
+            "{:?}, first answer at {took:?}, clock source {}",
+            booted.timing, identity["clock_source"]
+        );
+        (booted.machine, connection, identity, took)
+    }
+
+    /// The same files under a server that has just started.
+    fn restarted(self) -> Self {
+        let config = self.config.clone();
+        Self {
+            driver: MicrovmDriver::new(config),
+            ..self
+        }
+    }
+
+    fn has_template(&self) -> bool {
+        let mut entries = std::fs::read_dir(self.templates()).unwrap().flatten();
+        entries.any(|entry| entry.path().join("manifest.json").is_file())
+    }
+
+    fn templates(&self) -> PathBuf {
+        self.folder.path().join("templates")
+    }
+
+    fn template(&self) -> PathBuf {
+        let mut templates = std::fs::read_dir(self.templates()).unwrap();
+        templates.next().unwrap().unwrap().path()
     }
 
     fn sandboxes(&self) -> PathBuf {
@@ -242,6 +303,118 @@ async fn whether_hardware_virtualisation_works_is_found_out_in_time() {
     );
     assert_eq!(processes_in(&bench.sandboxes()), 0);
     assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restored_sessions_share_what_was_prepared_and_nothing_else() {
+    let Some(bench) = Bench::with_template(Some("/warm-up")) else {
+        return;
+    };
+    let begun = Instant::now();
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    println!("template made in {:?}", begun.elapsed());
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    assert_eq!(
+        std::fs::read_dir(bench.templates()).unwrap().count(),
+        1,
+        "made once"
+    );
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
+
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let session = bench.restored().await;
+        // On a host this busy the message itself can take longer than the clock may be off.
+        let difference = session.1.clock_difference().await;
+        assert!(
+            difference < Duration::from_millis(50),
+            "the clock is {difference:?} off"
+        );
+        sessions.push(session);
+    }
+    sessions.extend(futures::future::join_all((0..6).map(|_| bench.restored())).await);
+    let first = &sessions[0].2;
+    for (number, (_, _, identity, _)) in sessions.iter().enumerate() {
+        assert_eq!(
+            identity["kept"],
+            serde_json::json!(["kept"]),
+            "the warm-up was not snapshotted"
+        );
+        assert_eq!(identity["written"], "before");
+        assert_eq!(identity["pid"], first["pid"]);
+        assert_eq!(identity["ticks_backwards"], 0);
+        assert_eq!(identity["etc_hostname"], identity["unique"]["hostname"]);
+        assert!(identity["monotonic"].as_f64() > identity["imported_at_monotonic"].as_f64());
+        for (name, value) in identity["unique"].as_object().unwrap() {
+            for (_, _, other, _) in &sessions[..number] {
+                assert_ne!(other["unique"][name], *value, "two sessions share their {name}");
+            }
+        }
+    }
+    let (_, one, ..) = &sessions[0];
+    one.get("/keep").await.unwrap();
+    assert_eq!(one.identity().await["kept"].as_array().unwrap().len(), 2);
+    let (_, other, ..) = &sessions[1];
+    assert_eq!(
+        other.identity().await["kept"].as_array().unwrap().len(),
+        1,
+        "sessions share memory"
+    );
+    for (machine, ..) in &mut sessions {
+        machine.destroy().await;
+    }
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_template_is_not_used_but_made_again() {
+    let Some(bench) = Bench::with_template(None) else {
+        return;
+    };
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    let damaged = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(bench.template().join("memory"))
+        .unwrap();
+    let mut byte = [0];
+    damaged.read_exact_at(&mut byte, 64 * 1024 * 1024).unwrap();
+    damaged.write_all_at(&[byte[0] ^ 1], 64 * 1024 * 1024).unwrap();
+    std::fs::create_dir(bench.templates().join(".draft-half-made")).unwrap();
+
+    // A later server.
+    let bench = bench.restarted();
+    assert_eq!(bench.driver.sweep().await.unwrap(), 1, "the half-made template");
+    let booted = bench.driver.boot(SandboxId::new(), &bench.agent).await.unwrap();
+    assert_eq!(booted.origin, Origin::BootedInstead);
+    drop(booted);
+    patiently("a new template", async {
+        while !bench.templates().is_dir() || !bench.has_template() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    // Making it ends with a proof, which this waits for.
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    let (mut machine, ..) = bench.restored().await;
+    machine.destroy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_does_not_start_fails_with_its_last_words() {
+    let Some(mut bench) = Bench::with_template(None) else {
+        return;
+    };
+    bench.agent.environment = [("FAIL".to_owned(), "no model".to_owned())].into();
+    let Err(PrepareError::Refused(reason)) = bench.driver.prepare(&bench.agent).await else {
+        panic!("a broken agent was accepted");
+    };
+    println!("{reason}");
+    for part in ["Phase start", "exited with code 1", "cannot go on: no model"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert_eq!(std::fs::read_dir(bench.templates()).unwrap().count(), 0);
+    assert_eq!(processes_in(&bench.sandboxes()), 0);
 }
 
 async fn connect_again(sandbox: &Path) -> tokio::net::UnixStream {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use coracle_artifact::code::{self, CodeStore};
 use coracle_guest_proto::message::{
-    AgentExit, Dialed, Event, Request, Response, StartAgent, StreamHeader, ToGuest, ToHost, Usage,
+    AgentExit, Dialed, Event, Request, Response, Resume, StreamHeader, ToGuest, ToHost, Usage,
 };
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, frame, log};
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact};
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact, Start};
 use coracle_types::{RuntimeKind, ServerProtocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -63,6 +63,7 @@ pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpe
         protocol: ServerProtocol::Http,
         port: PORT,
         path: "/invocations".into(),
+        template: None,
     };
     (store, spec)
 }
@@ -110,16 +111,33 @@ impl Connection {
         }
     }
 
-    pub(crate) async fn start(&mut self, mut start: StartAgent) {
+    /// Does what the supervisor does first: starts the agent, or resumes it.
+    pub(crate) async fn start(&mut self, start: Start) {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap();
-        start.clock_unix_nanos = start
-            .clock_unix_nanos
-            .map(|_| i64::try_from(now.as_nanos()).unwrap());
-        start.entropy_hex = start.entropy_hex.map(|_| "0123456789abcdef".repeat(4));
-        let started = self.request(Request::Start(Box::new(start))).await.unwrap();
-        assert!(matches!(started, Response::Started { .. }), "{started:?}");
+        let now = i64::try_from(now.as_nanos()).unwrap();
+        let entropy = || {
+            let bytes: [u8; 32] = rand::random();
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let request = match start {
+            Start::Agent(mut start) => {
+                start.clock_unix_nanos = start.clock_unix_nanos.map(|_| now);
+                start.entropy_hex = start.entropy_hex.map(|_| entropy());
+                Request::Start(start)
+            }
+            Start::Resume { hostname } => Request::Resume(Resume {
+                hostname,
+                clock_unix_nanos: now,
+                entropy_hex: entropy(),
+            }),
+        };
+        match self.request(request).await.unwrap() {
+            Response::Started { .. } => {}
+            Response::Resumed(resumed) => println!("{resumed:?}"),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) async fn exited(&mut self) -> AgentExit {
@@ -177,6 +195,29 @@ impl Connection {
         let mut answer = String::new();
         patiently(path, stream.read_to_string(&mut answer)).await.ok()?;
         answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+    }
+
+    /// What the agent says of itself.
+    pub(crate) async fn identity(&self) -> serde_json::Value {
+        serde_json::from_str(&self.get("/identity").await.unwrap()).unwrap()
+    }
+
+    /// How far the agent's clock is from the host's, beyond what the question took. The best of a few tries, because
+    /// emulation on a busy machine is slow.
+    pub(crate) async fn clock_difference(&self) -> Duration {
+        let mut least = f64::MAX;
+        for _ in 0..5 {
+            let now = || {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                now.unwrap().as_secs_f64()
+            };
+            let asked = now();
+            let told = self.identity().await["time"].as_f64().unwrap();
+            let answered = now();
+            let outside = (asked - told).max(told - answered).max(0.0);
+            least = least.min(outside);
+        }
+        Duration::from_secs_f64(least)
     }
 
     /// What the agent sends back of what it was sent.

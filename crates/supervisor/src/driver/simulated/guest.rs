@@ -205,6 +205,7 @@ async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Resul
             });
             Ok(Response::Done)
         }
+        Request::Resume(_) => Err("a simulated sandbox is never restored".to_owned()),
         Request::Usage => Ok(Response::Usage(Usage::default())),
     }
 }

@@ -55,7 +55,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, PrepareError};
+use super::{
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
+};
 use cable::Cable;
 
 /// Bytes in transit between host and guest.
@@ -122,10 +124,12 @@ impl Driver for SimulatedDriver {
             environment: agent.environment.clone(),
             working_directory: "/".to_owned(),
             user: None,
+            snapshot: None,
         };
         Ok(Booted {
             channel: Box::new(host),
-            start,
+            start: Start::Agent(Box::new(start)),
+            origin: Origin::Booted,
             machine: Box::new(SimulatedMachine {
                 power,
                 task: Some(task),

@@ -1,0 +1,679 @@
+//! A sandbox as a QEMU microVM.
+//!
+//! ```text
+//!  data/sandboxes/<id>/   one machine: sockets, record, private disk; gone with it
+//!  data/initramfs/        guest program and modules, made once
+//!  data/scratch/          the empty private disk, made once
+//!  data/templates/        what sessions are restored from, see [`template`]
+//!  data/kvm.json          whether KVM works on this machine
+//! ```
+//!
+//! A version that wants one gets a template when it is prepared: its agent is started in a machine, and once it is
+//! healthy and warmed up, memory, disk and devices are kept. Each session is then restored from it. Where there is no
+//! template (it was removed, or made for another QEMU, kernel or environment), or it cannot be restored, the session
+//! boots, and a template is made meanwhile for those to come.
+//!
+//! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
+//! any of them. What is missing is made where a recipe exists.
+
+mod readiness;
+mod template;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use coracle_artifact::code::CodeStore;
+use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
+use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
+use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
+use coracle_guest_proto::message::{RootFilesystem, SnapshotHook, StartAgent, User};
+use coracle_types::{Language, RuntimeKind, SandboxId};
+use coracle_vmm::{
+    Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, ProbeError, Vm, VmError,
+};
+use tokio::net::UnixStream;
+use tokio::sync::OnceCell;
+
+use self::readiness::NotReady;
+use self::template::{Ingredients, Template, TemplateStore};
+use super::{
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
+    TemplateSpec, launch,
+};
+
+const CODE_DISK: &str = "code";
+const BASE_DISK: &str = "base";
+const SCRATCH_DISK: &str = "scratch";
+/// A machine's private disk in its folder.
+const SCRATCH_FILE: &str = "scratch.ext4";
+/// Most bytes that templates may take on disk.
+const TEMPLATES_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
+/// How long a guest gets to notice that its host has left, before it is snapshotted: it looks every 20 ms, and
+/// closing the channel takes up to a second. That it did is proved by a restore.
+const FAREWELL: Duration = Duration::from_millis(1200);
+/// What processes of the agent run to hear of a restore.
+const RESUME_HOOK: &str = include_str!("resume_hook.py");
+/// Where it finds the guest, as it says itself.
+const RESUME_SOCKET: &str = "/run/coracle/resume";
+
+/// What executes guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AcceleratorChoice {
+    /// KVM when a probe proves that it works, emulation otherwise.
+    #[default]
+    Auto,
+    /// KVM, without asking.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// Settings of the driver.
+#[derive(Debug, Clone)]
+pub struct MicrovmConfig {
+    /// The folder of the driver's files; its path is used as it is, so make it absolute.
+    pub data_dir: PathBuf,
+    /// Kernel and base images.
+    pub images: ImageStore,
+    /// Code zips.
+    pub code: CodeStore,
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// The guest program.
+    pub guest: PathBuf,
+    /// Memory of a machine in MiB.
+    pub memory_mib: u32,
+    /// Processors of a machine.
+    pub vcpus: u8,
+    /// Size of a machine's private disk in MiB.
+    pub scratch_mib: u32,
+    /// What executes guests.
+    pub accelerator: AcceleratorChoice,
+    /// How long a guest may take until its program answers.
+    pub boot_timeout: Duration,
+}
+
+/// Why the driver cannot work on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum MicrovmError {
+    /// Kernel or base image.
+    #[error("an image is missing")]
+    Image(#[from] ImageError),
+    /// The private disk.
+    #[error("the private disk could not be prepared")]
+    Scratch(#[from] ScratchError),
+    /// The driver's own files.
+    #[error("the driver's files could not be used")]
+    Files(#[from] io::Error),
+    /// The probe.
+    #[error("the machine could not be probed for KVM")]
+    Probe(#[from] ProbeError),
+}
+
+/// Makes microVMs.
+#[derive(Debug)]
+pub struct MicrovmDriver(Arc<Microvms>);
+
+#[derive(Debug)]
+struct Microvms {
+    config: MicrovmConfig,
+    platform: OnceCell<Platform>,
+    templates: Arc<TemplateStore>,
+    /// Held while a template is made: one at a time, because each takes a machine's memory.
+    making: tokio::sync::Mutex<()>,
+    /// Keys of templates that could not be made for sessions under way; not tried again by this server.
+    hopeless: Mutex<HashSet<String>>,
+}
+
+/// What all machines share.
+#[derive(Debug, Clone)]
+struct Platform {
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    scratch: ScratchTemplate,
+    accelerator: Accelerator,
+    kernel_arguments: Vec<String>,
+    qemu_version: String,
+}
+
+/// The files of one machine's disks.
+struct Disks {
+    code: PathBuf,
+    base: PathBuf,
+    scratch: PathBuf,
+}
+
+impl MicrovmDriver {
+    /// A driver with these settings. Looks at nothing yet.
+    pub fn new(config: MicrovmConfig) -> Self {
+        let templates = TemplateStore::new(config.data_dir.join("templates"), TEMPLATES_LIMIT);
+        Self(Arc::new(Microvms {
+            config,
+            platform: OnceCell::new(),
+            templates: Arc::new(templates),
+            making: tokio::sync::Mutex::default(),
+            hopeless: Mutex::default(),
+        }))
+    }
+
+    /// What executes guests here. Finds it out at the first call, which can take 10 seconds.
+    ///
+    /// # Errors
+    /// When the guest kernel or the means to use it are missing.
+    pub async fn accelerator(&self) -> Result<Accelerator, MicrovmError> {
+        Ok(self.0.platform().await?.accelerator)
+    }
+}
+
+impl Microvms {
+    async fn platform(&self) -> Result<&Platform, MicrovmError> {
+        self.platform.get_or_try_init(|| self.find_platform()).await
+    }
+
+    async fn find_platform(&self) -> Result<Platform, MicrovmError> {
+        let config = self.config.clone();
+        let (kernel, initramfs, scratch) = blocking(move || {
+            for folder in ["sandboxes", "initramfs", "scratch"] {
+                std::fs::create_dir_all(config.data_dir.join(folder))?;
+            }
+            let kernel = config.images.ensure_kernel(&())?;
+            let modules = kernel.modules(&MICROVM_MODULES)?;
+            let initramfs_folder = config.data_dir.join("initramfs");
+            let initramfs = coracle_artifact::initramfs(&initramfs_folder, &config.guest, &modules)?;
+            let scratch = ScratchTemplate::open(&config.data_dir.join("scratch"), config.scratch_mib)?;
+            let kernel = kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz());
+            Ok::<_, MicrovmError>((kernel, initramfs, scratch))
+        })
+        .await?;
+        let accelerator = self.choose_accelerator(&kernel, &initramfs).await?;
+        let kernel_arguments = match accelerator {
+            Accelerator::Kvm => Vec::new(),
+            Accelerator::Tcg => coracle_vmm::emulation_arguments().await,
+        };
+        let version = tokio::process::Command::new(&self.config.qemu)
+            .arg("--version")
+            .output()
+            .await?;
+        Ok(Platform {
+            kernel,
+            initramfs,
+            scratch,
+            accelerator,
+            kernel_arguments,
+            qemu_version: String::from_utf8_lossy(&version.stdout).into_owned(),
+        })
+    }
+
+    async fn choose_accelerator(&self, kernel: &Path, initramfs: &Path) -> Result<Accelerator, MicrovmError> {
+        let reason = match self.config.accelerator {
+            AcceleratorChoice::Kvm => return Ok(Accelerator::Kvm),
+            AcceleratorChoice::Tcg => "the configuration says so".to_owned(),
+            AcceleratorChoice::Auto => {
+                let probe = KvmProbe {
+                    qemu: self.config.qemu.clone(),
+                    kernel: kernel.to_owned(),
+                    initramfs: initramfs.to_owned(),
+                    sandboxes: self.sandboxes(),
+                    memory: self.config.data_dir.join("kvm.json"),
+                };
+                match probe.verdict().await? {
+                    KvmVerdict::Works => return Ok(Accelerator::Kvm),
+                    KvmVerdict::Unusable { reason } => reason,
+                }
+            }
+        };
+        tracing::warn!(
+            reason,
+            "microVMs are emulated: slow, for development only, and no security boundary"
+        );
+        Ok(Accelerator::Tcg)
+    }
+
+    /// The disks of a machine; the private one as a copy of this one.
+    async fn disks(
+        &self,
+        agent: &AgentSpec,
+        folder: &Path,
+        scratch: ScratchTemplate,
+    ) -> Result<Disks, Cause> {
+        let (config, digest, runtime) = (self.config.clone(), agent.code.digest.clone(), agent.runtime);
+        let folder = folder.to_owned();
+        blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            let disks = Disks {
+                code: config.code.image(&digest)?,
+                base: config.images.base(runtime)?.path,
+                scratch: folder.join(SCRATCH_FILE),
+            };
+            scratch.copy_to(&disks.scratch)?;
+            Ok(disks)
+        })
+        .await
+    }
+
+    fn machine(
+        &self,
+        sandbox: SandboxId,
+        platform: &Platform,
+        disks: Disks,
+        source: &Source<'_>,
+    ) -> MachineConfig {
+        let disk = |serial: &str, path, access| Disk {
+            serial: serial.to_owned(),
+            path,
+            access,
+        };
+        let (memory, kernel_arguments) = match source {
+            Source::Boot => (Memory::Fresh, &platform.kernel_arguments),
+            Source::Record(path) => (Memory::Recorded((*path).to_owned()), &platform.kernel_arguments),
+            Source::Template(template) => (Memory::Restored(template.memory()), &template.kernel_arguments),
+        };
+        MachineConfig {
+            sandbox,
+            qemu: self.config.qemu.clone(),
+            accelerator: platform.accelerator,
+            vcpus: self.config.vcpus,
+            memory_mib: self.config.memory_mib,
+            memory,
+            kernel: platform.kernel.clone(),
+            initramfs: platform.initramfs.clone(),
+            kernel_arguments: kernel_arguments.clone(),
+            disks: vec![
+                disk(CODE_DISK, disks.code, Access::Shared),
+                disk(BASE_DISK, disks.base, Access::Shared),
+                disk(SCRATCH_DISK, disks.scratch, Access::Private),
+            ],
+        }
+    }
+
+    /// Runs a machine until its guest can be spoken to. What was begun is undone when that fails.
+    async fn power_on(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        source: Source<'_>,
+    ) -> Result<PoweredOn, BootError> {
+        let mut timing = Vec::new();
+        let mut begun = Instant::now();
+        let mut passed = |phase| {
+            timing.push((phase, begun.elapsed()));
+            begun = Instant::now();
+        };
+        let failed = |phase| move |source: Cause| BootError { phase, source };
+        let folder = self.sandboxes().join(sandbox.to_string());
+        let platform = self
+            .platform()
+            .await
+            .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
+        let powering_on = async {
+            let scratch = match &source {
+                Source::Template(template) => ScratchTemplate::at(template.scratch()),
+                Source::Boot | Source::Record(_) => platform.scratch.clone(),
+            };
+            let disks = self.disks(agent, &folder, scratch).await;
+            let disks = disks.map_err(failed(BootPhase::Disks))?;
+            passed(BootPhase::Disks);
+            let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &source), &folder).await;
+            let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
+            passed(BootPhase::Machine);
+            let waking = |error: Cause| failed(BootPhase::Kernel)(error);
+            if let Source::Template(template) = &source {
+                let state = tokio::fs::read(template.state()).await;
+                let state = state.map_err(|error| waking(error.into()))?;
+                vm.restore(&state).await.map_err(|error| waking(error.into()))?;
+            }
+            let channel = vm.channel(self.config.boot_timeout).await;
+            let channel = channel.map_err(|error| waking(error.into()))?;
+            passed(BootPhase::Kernel);
+            Ok((vm, channel))
+        };
+        let powered_on = powering_on.await;
+        if powered_on.is_err() {
+            // What cannot be removed now is removed by the next sweep.
+            tokio::fs::remove_dir_all(&folder).await.ok();
+        }
+        let (vm, channel) = powered_on?;
+        Ok(PoweredOn { vm, channel, timing })
+    }
+
+    /// The name of the template for this agent on this machine.
+    async fn template_key(&self, agent: &AgentSpec, template: &TemplateSpec) -> Result<String, Cause> {
+        let platform = self.platform().await?;
+        let (images, runtime) = (self.config.images.clone(), agent.runtime);
+        let base = blocking(move || Ok::<_, Cause>(images.base(runtime)?.path)).await?;
+        let start = start(SandboxId::new(), agent);
+        let ingredients = Ingredients {
+            code: &agent.code.digest,
+            base: &base.display().to_string(),
+            kernel: &platform.kernel,
+            initramfs: &platform.initramfs,
+            qemu_version: &platform.qemu_version,
+            accelerator: match platform.accelerator {
+                Accelerator::Kvm => "kvm",
+                Accelerator::Tcg => "tcg",
+            },
+            vcpus: self.config.vcpus,
+            memory_mib: self.config.memory_mib,
+            scratch_mib: self.config.scratch_mib,
+            command: &start.command,
+            environment: &start.environment,
+            protocol: format!("{:?}", agent.protocol),
+            port: agent.port,
+            warm_up: template
+                .warm_up
+                .as_ref()
+                .map(|warm_up| (warm_up.port, warm_up.path.as_str())),
+            hook: RESUME_HOOK,
+        };
+        Ok(ingredients.key()?)
+    }
+
+    async fn find_template(&self, key: &str) -> io::Result<Option<Template>> {
+        let (templates, key) = (Arc::clone(&self.templates), key.to_owned());
+        blocking(move || templates.find(&key)).await
+    }
+
+    /// Makes the template of this agent unless there is one.
+    async fn ensure_template(&self, agent: &AgentSpec, template: &TemplateSpec) -> Result<(), PrepareError> {
+        let failed = |error: Cause| PrepareError::Failed(error);
+        let key = self.template_key(agent, template).await.map_err(failed)?;
+        let _making = self.making.lock().await;
+        let found = self.find_template(&key).await;
+        if found.map_err(|error| failed(error.into()))?.is_some() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        self.make_template(&key, agent, template).await.map_err(|error| {
+            match error.downcast::<NotReady>() {
+                Ok(not_ready) => match *not_ready {
+                    NotReady::Agent(text) => PrepareError::Refused(text),
+                    other => failed(other.into()),
+                },
+                Err(error) => failed(error),
+            }
+        })?;
+        tracing::info!(template = key, took = ?begun.elapsed(), "template made");
+        Ok(())
+    }
+
+    async fn make_template(
+        &self,
+        key: &str,
+        agent: &AgentSpec,
+        template: &TemplateSpec,
+    ) -> Result<(), Cause> {
+        let sandbox = SandboxId::new();
+        let templates = Arc::clone(&self.templates);
+        let draft = blocking(move || templates.draft()).await?;
+        let memory = draft.memory();
+        let PoweredOn { mut vm, channel, .. } =
+            self.power_on(sandbox, agent, Source::Record(&memory)).await?;
+        let mut start = start(sandbox, agent);
+        start.snapshot = Some(snapshot_hook(agent.runtime));
+        readiness::bring_up(channel, start, agent, template).await?;
+        tokio::time::sleep(FAREWELL).await;
+        let state = vm.save().await?;
+        let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
+        tokio::fs::rename(scratch, draft.scratch()).await?;
+        vm.destroy().await;
+        let arguments = self.platform().await?.kernel_arguments.clone();
+        let (templates, published) = (Arc::clone(&self.templates), key.to_owned());
+        blocking(move || {
+            std::fs::write(draft.state(), state)?;
+            templates.publish(&published, &draft, arguments)
+        })
+        .await?;
+        let proved = self.prove(key, agent).await;
+        if proved.is_err() {
+            let (templates, unusable) = (Arc::clone(&self.templates), key.to_owned());
+            blocking(move || templates.remove(&unusable)).await?;
+        }
+        proved
+    }
+
+    /// Restores a template once, so that one that cannot be restored is known before it is needed.
+    async fn prove(&self, key: &str, agent: &AgentSpec) -> Result<(), Cause> {
+        let template = self
+            .find_template(key)
+            .await?
+            .ok_or("the template has vanished")?;
+        let PoweredOn { mut vm, channel, .. } = self
+            .power_on(SandboxId::new(), agent, Source::Template(&template))
+            .await?;
+        let resumed = readiness::resumes(channel).await;
+        vm.destroy().await;
+        Ok(resumed?)
+    }
+
+    /// A machine restored from the agent's template, if there is one that can be.
+    async fn restore(&self, sandbox: SandboxId, agent: &AgentSpec, key: &str) -> Option<PoweredOn> {
+        let restored = match self.find_template(key).await {
+            Ok(None) => return None,
+            Ok(Some(template)) => self
+                .power_on(sandbox, agent, Source::Template(&template))
+                .await
+                .map_err(Cause::from),
+            Err(error) => Err(error.into()),
+        };
+        restored
+            .inspect_err(|error| {
+                let error: &dyn std::error::Error = error.as_ref();
+                tracing::warn!(
+                    template = key,
+                    error,
+                    "a restore failed; the session boots instead"
+                );
+            })
+            .ok()
+    }
+
+    /// Makes a template for later sessions while this one boots.
+    fn make_in_background(self: &Arc<Self>, key: String, agent: &AgentSpec, template: &TemplateSpec) {
+        let hopeless = |this: &Self| {
+            this.hopeless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&key)
+        };
+        // While one is made, those who come meanwhile need not queue for the same.
+        if hopeless(self) || self.making.try_lock().is_err() {
+            return;
+        }
+        tracing::warn!(
+            template = key,
+            "there is no template for this session: it boots, and one is made meanwhile"
+        );
+        let (this, agent, template) = (Arc::clone(self), agent.clone(), template.clone());
+        tokio::spawn(async move {
+            if let Err(error) = this.ensure_template(&agent, &template).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    template = key,
+                    error,
+                    "a template could not be made; sessions boot"
+                );
+                this.hopeless
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key);
+            }
+        });
+    }
+
+    fn sandboxes(&self) -> PathBuf {
+        self.config.data_dir.join("sandboxes")
+    }
+}
+
+/// What a machine begins with.
+enum Source<'a> {
+    Boot,
+    /// As `Boot`, with its memory kept in this file.
+    Record(&'a Path),
+    Template(&'a Template),
+}
+
+/// A machine whose guest can be spoken to.
+struct PoweredOn {
+    vm: Vm,
+    channel: UnixStream,
+    timing: Vec<(BootPhase, Duration)>,
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+#[async_trait]
+impl Driver for MicrovmDriver {
+    fn name(&self) -> &'static str {
+        "microvm"
+    }
+
+    async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {
+        let this = &self.0;
+        this.platform()
+            .await
+            .map_err(|error| PrepareError::Failed(error.into()))?;
+        let (config, digest, runtime) = (this.config.clone(), agent.code.digest.clone(), agent.runtime);
+        let made = blocking(move || {
+            Ok::<_, io::Error>(ensure_base(&config.images, runtime).and_then(|()| {
+                let made = config.code.image(&digest).map(drop);
+                made.map_err(|error| PrepareError::Failed(error.into()))
+            }))
+        });
+        made.await
+            .unwrap_or_else(|error| Err(PrepareError::Failed(error.into())))?;
+        match &agent.template {
+            Some(template) => this.ensure_template(agent, template).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError> {
+        let this = &self.0;
+        let mut origin = Origin::Booted;
+        if let Some(template) = &agent.template {
+            let key = this.template_key(agent, template).await;
+            let key = key.map_err(|source| BootError {
+                phase: BootPhase::Disks,
+                source,
+            })?;
+            if let Some(restored) = this.restore(sandbox, agent, &key).await {
+                let hostname = sandbox.to_string();
+                return Ok(booted(restored, Start::Resume { hostname }, Origin::Restored));
+            }
+            this.make_in_background(key, agent, template);
+            origin = Origin::BootedInstead;
+        }
+        let powered_on = this.power_on(sandbox, agent, Source::Boot).await?;
+        Ok(booted(
+            powered_on,
+            Start::Agent(Box::new(start(sandbox, agent))),
+            origin,
+        ))
+    }
+
+    async fn sweep(&self) -> Result<usize, io::Error> {
+        let (sandboxes, templates) = (self.0.sandboxes(), Arc::clone(&self.0.templates));
+        // Machines first: one of them may be writing a template.
+        blocking(move || Ok(coracle_vmm::sweep(&sandboxes)? + templates.sweep()?)).await
+    }
+}
+
+fn booted(powered_on: PoweredOn, start: Start, origin: Origin) -> Booted {
+    Booted {
+        channel: Box::new(powered_on.channel),
+        start,
+        origin,
+        machine: Box::new(Microvm(powered_on.vm)),
+        timing: powered_on.timing,
+    }
+}
+
+/// How processes of a runtime hear of a restore. Node.js has no such hook.
+fn snapshot_hook(runtime: RuntimeKind) -> SnapshotHook {
+    let mut files = std::collections::BTreeMap::new();
+    if runtime.language() == Language::Python {
+        // Which of the two an interpreter looks into depends on who built it.
+        for folder in ["dist-packages", "site-packages"] {
+            let folder = format!("/usr/local/lib/{}/{folder}", runtime.interpreter());
+            files.insert(format!("{folder}/_coracle_resume.py"), RESUME_HOOK.to_owned());
+            files.insert(
+                format!("{folder}/coracle-resume.pth"),
+                "import _coracle_resume\n".to_owned(),
+            );
+        }
+    }
+    SnapshotHook {
+        socket: RESUME_SOCKET.to_owned(),
+        files,
+    }
+}
+
+fn ensure_base(images: &ImageStore, runtime: RuntimeKind) -> Result<(), PrepareError> {
+    match images.ensure_base(runtime, &()) {
+        Ok(_) => Ok(()),
+        Err(error @ (ImageError::NoBase { .. } | ImageError::NoRecipe(_))) => {
+            Err(PrepareError::Refused(error.to_string()))
+        }
+        Err(error) => Err(PrepareError::Failed(error.into())),
+    }
+}
+
+fn start(sandbox: SandboxId, agent: &AgentSpec) -> StartAgent {
+    let code = format!("/{CODE_FOLDER}");
+    StartAgent {
+        root: Some(RootFilesystem {
+            images: vec![CODE_DISK.to_owned(), BASE_DISK.to_owned()],
+            scratch: SCRATCH_DISK.to_owned(),
+        }),
+        hostname: sandbox.to_string(),
+        // Asks for both; whoever sends this fills them in.
+        clock_unix_nanos: Some(0),
+        entropy_hex: Some(String::new()),
+        command: launch::command(agent, agent.runtime.interpreter()),
+        environment: launch::environment(agent, &code, &format!("/home/{AGENT_USER}")),
+        working_directory: code,
+        user: Some(User {
+            uid: AGENT_ID,
+            gid: AGENT_ID,
+        }),
+        snapshot: None,
+    }
+}
+
+/// Runs what blocks on a thread for it.
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| E::from(error.into()))
+        .flatten()
+}
+
+struct Microvm(Vm);
+
+#[async_trait]
+impl Machine for Microvm {
+    async fn ended(&mut self) -> String {
+        self.0.ended().await
+    }
+
+    async fn destroy(&mut self) {
+        self.0.destroy().await;
+    }
+
+    fn memory(&self) -> MemoryUse {
+        let memory = self.0.memory();
+        MemoryUse {
+            private: memory.private,
+            shared: memory.shared,
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Templates on disk: what sessions are restored from.
+//!
+//! ```text
+//!  templates/<key>/             one template; the key is a digest of everything that decides what is in it
+//!      memory                   the machine's memory, sparse; restored machines map it copy-on-write
+//!      state                    the state of its devices
+//!      scratch.ext4             its private disk; restored machines get a copy
+//!      manifest.json            checksums of the three; the time it was last modified is when it was last used
+//!  templates/.draft-<random>/   one being made; removed at start
+//! ```
+//!
+//! A template appears under its key complete and synced, or not at all. It is checked against its manifest once per
+//! server, before its first use: reading hundreds of megabytes for every restore would cost more than a restore. A
+//! damaged one is removed, and made again when it is needed.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustix::fs::SeekFrom;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Changes whenever templates made before are of no use.
+const FORMAT: u32 = 1;
+const DRAFT_PREFIX: &str = ".draft-";
+const MANIFEST: &str = "manifest.json";
+/// Files are compared in blocks of this size, in bytes; blocks of zeros count as absent, whether stored or not.
+const BLOCK: usize = 64 * 1024;
+
+/// Everything that decides what is in a template.
+#[derive(Debug, Serialize)]
+pub(super) struct Ingredients<'a> {
+    pub(super) code: &'a str,
+    pub(super) base: &'a str,
+    pub(super) kernel: &'a Path,
+    /// Named by a digest of the guest program and the modules.
+    pub(super) initramfs: &'a Path,
+    pub(super) qemu_version: &'a str,
+    pub(super) accelerator: &'a str,
+    pub(super) vcpus: u8,
+    pub(super) memory_mib: u32,
+    pub(super) scratch_mib: u32,
+    pub(super) command: &'a [String],
+    pub(super) environment: &'a std::collections::BTreeMap<String, String>,
+    pub(super) protocol: String,
+    pub(super) port: u16,
+    pub(super) warm_up: Option<(u16, &'a str)>,
+    /// What the guest puts into the file system.
+    pub(super) hook: &'a str,
+}
+
+impl Ingredients<'_> {
+    /// The name of the template made of these.
+    pub(super) fn key(&self) -> io::Result<String> {
+        let digest = Sha256::digest(serde_json::to_vec(&(FORMAT, self))?);
+        Ok(hex::encode(&digest[..16]))
+    }
+}
+
+/// What is known of a template besides its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Manifest {
+    /// The machine's kernel arguments; a restored machine is given the same.
+    kernel_arguments: Vec<String>,
+    memory_sha256: String,
+    state_sha256: String,
+    scratch_sha256: String,
+}
+
+/// A template that can be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Template {
+    folder: PathBuf,
+    pub(super) kernel_arguments: Vec<String>,
+}
+
+impl Template {
+    pub(super) fn memory(&self) -> PathBuf {
+        memory_in(&self.folder)
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        state_in(&self.folder)
+    }
+
+    pub(super) fn scratch(&self) -> PathBuf {
+        scratch_in(&self.folder)
+    }
+}
+
+/// A template being made. Its folder is removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Draft(PathBuf);
+
+impl Draft {
+    pub(super) fn memory(&self) -> PathBuf {
+        memory_in(&self.0)
+    }
+
+    pub(super) fn scratch(&self) -> PathBuf {
+        scratch_in(&self.0)
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        state_in(&self.0)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed at the next start; after its publication there is nothing.
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// All templates of a server. Every method blocks.
+#[derive(Debug)]
+pub(super) struct TemplateStore {
+    folder: PathBuf,
+    /// Most bytes that all templates may take on disk.
+    limit: u64,
+    /// Keys of templates known to be undamaged.
+    verified: Mutex<HashSet<String>>,
+}
+
+impl TemplateStore {
+    pub(super) fn new(folder: PathBuf, limit: u64) -> Self {
+        Self {
+            folder,
+            limit,
+            verified: Mutex::default(),
+        }
+    }
+
+    /// The template of this key, if there is one that is undamaged.
+    pub(super) fn find(&self, key: &str) -> io::Result<Option<Template>> {
+        let folder = self.folder.join(key);
+        let manifest = match fs::read(folder.join(MANIFEST)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            manifest => manifest?,
+        };
+        let manifest: Option<Manifest> = serde_json::from_slice(&manifest).ok();
+        let verified = self.verified().contains(key);
+        match manifest {
+            Some(manifest) if verified || is_undamaged(&folder, &manifest)? => {
+                self.verified().insert(key.to_owned());
+                File::open(folder.join(MANIFEST))?.set_modified(SystemTime::now())?;
+                Ok(Some(Template {
+                    folder,
+                    kernel_arguments: manifest.kernel_arguments,
+                }))
+            }
+            _ => {
+                tracing::warn!(template = key, "a template is damaged and is removed");
+                self.remove(key)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A folder to make a template in.
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        let name = format!("{DRAFT_PREFIX}{}", hex::encode(rand::random::<[u8; 8]>()));
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder)?;
+        Ok(Draft(folder))
+    }
+
+    /// Makes a draft whose files are complete a template, and makes room for it.
+    pub(super) fn publish(&self, key: &str, draft: &Draft, kernel_arguments: Vec<String>) -> io::Result<()> {
+        let manifest = Manifest {
+            kernel_arguments,
+            memory_sha256: sync_and_hash(&draft.memory())?,
+            state_sha256: sync_and_hash(&draft.state())?,
+            scratch_sha256: sync_and_hash(&draft.scratch())?,
+        };
+        let mut file = File::create(draft.0.join(MANIFEST))?;
+        file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
+        file.sync_all()?;
+        File::open(&draft.0)?.sync_all()?;
+        fs::rename(&draft.0, self.folder.join(key))?;
+        File::open(&self.folder)?.sync_all()?;
+        self.verified().insert(key.to_owned());
+        self.make_room(key)
+    }
+
+    /// Removes a template. Machines restored from it go on.
+    pub(super) fn remove(&self, key: &str) -> io::Result<()> {
+        self.verified().remove(key);
+        // Renamed first, so that no half of it is ever found.
+        let grave = self.draft()?;
+        fs::rename(self.folder.join(key), grave.0.join("removed"))
+    }
+
+    /// Removes what a killed server was making. Returns how many there were.
+    pub(super) fn sweep(&self) -> io::Result<usize> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            entries => entries?,
+        };
+        let mut removed = 0;
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(DRAFT_PREFIX) {
+                fs::remove_dir_all(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the templates unused for longest until the others fit, but never this one.
+    fn make_room(&self, kept: &str) -> io::Result<()> {
+        let mut others = Vec::new();
+        let mut total = 0;
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let Ok(manifest) = fs::metadata(entry.path().join(MANIFEST)) else {
+                continue;
+            };
+            let size = size_on_disk(&entry.path())?;
+            total += size;
+            if entry.file_name() != kept {
+                others.push((manifest.modified()?, size, entry.file_name()));
+            }
+        }
+        others.sort();
+        for (_, size, key) in others {
+            if total <= self.limit {
+                break;
+            }
+            let key = key.to_string_lossy();
+            tracing::info!(template = %key, bytes = size, "a template unused for longest makes room");
+            self.remove(&key)?;
+            total -= size;
+        }
+        Ok(())
+    }
+
+    fn verified(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn memory_in(folder: &Path) -> PathBuf {
+    folder.join("memory")
+}
+
+fn state_in(folder: &Path) -> PathBuf {
+    folder.join("state")
+}
+
+fn scratch_in(folder: &Path) -> PathBuf {
+    folder.join("scratch.ext4")
+}
+
+fn size_on_disk(folder: &Path) -> io::Result<u64> {
+    let mut size = 0;
+    for entry in fs::read_dir(folder)? {
+        size += entry?.metadata()?.blocks() * 512;
+    }
+    Ok(size)
+}
+
+fn sync_and_hash(path: &Path) -> io::Result<String> {
+    let file = File::options().read(true).write(true).open(path)?;
+    file.sync_all()?;
+    hash(&file)
+}
+
+fn is_undamaged(folder: &Path, manifest: &Manifest) -> io::Result<bool> {
+    for (path, expected) in [
+        (state_in(folder), &manifest.state_sha256),
+        (scratch_in(folder), &manifest.scratch_sha256),
+        (memory_in(folder), &manifest.memory_sha256),
+    ] {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        if hash(&file)? != *expected {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// SHA-256 over length, and position and content of every block that is not all zeros: independent of which zeros
+/// the file system stores, and fast for a file that is mostly holes.
+fn hash(file: &File) -> io::Result<String> {
+    let size = file.metadata()?.len();
+    let mut digest = Sha256::new();
+    digest.update(size.to_le_bytes());
+    let mut block = vec![0; BLOCK];
+    let mut position = 0;
+    while position < size {
+        let data = match rustix::fs::seek(file, SeekFrom::Data(position)) {
+            Err(rustix::io::Errno::NXIO) => break,
+            data => data?,
+        };
+        position = data - data % BLOCK as u64;
+        let length = usize::try_from(size - position).map_or(BLOCK, |rest| rest.min(BLOCK));
+        let content = &mut block[..length];
+        file.read_exact_at(content, position)?;
+        if content.iter().any(|byte| *byte != 0) {
+            digest.update(position.to_le_bytes());
+            digest.update(content);
+        }
+        position += BLOCK as u64;
+    }
+    Ok(hex::encode(digest.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "00";
+
+    fn store(folder: &Path, limit: u64) -> TemplateStore {
+        TemplateStore::new(folder.join("templates"), limit)
+    }
+
+    fn publish(store: &TemplateStore, key: &str) {
+        let draft = store.draft().unwrap();
+        let memory = File::create(draft.memory()).unwrap();
+        memory.set_len(16 * 1024 * 1024).unwrap();
+        memory.write_all_at(b"in the middle", 5_000_000).unwrap();
+        fs::write(draft.state(), b"state").unwrap();
+        fs::write(draft.scratch(), vec![7; 100_000]).unwrap();
+        store.publish(key, &draft, vec!["quiet".to_owned()]).unwrap();
+    }
+
+    #[test]
+    fn a_template_is_found_by_later_servers() {
+        let folder = tempfile::tempdir().unwrap();
+        publish(&store(folder.path(), u64::MAX), KEY);
+        let template = store(folder.path(), u64::MAX)
+            .find(KEY)
+            .unwrap()
+            .expect("a template");
+        assert_eq!(template.kernel_arguments, ["quiet"]);
+        assert_eq!(fs::read(template.state()).unwrap(), b"state");
+    }
+
+    #[test]
+    fn a_flipped_byte_anywhere_is_noticed() {
+        for (file, position) in [
+            ("memory", 5_000_003),
+            ("memory", 12_000_000),
+            ("state", 0),
+            ("scratch.ext4", 99_999),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            publish(&store(folder.path(), u64::MAX), KEY);
+            let path = folder.path().join("templates").join(KEY).join(file);
+            let damaged = File::options().read(true).write(true).open(path).unwrap();
+            let mut byte = [0];
+            damaged.read_exact_at(&mut byte, position).unwrap();
+            damaged.write_all_at(&[byte[0] ^ 1], position).unwrap();
+            let later = store(folder.path(), u64::MAX);
+            assert_eq!(later.find(KEY).unwrap(), None, "{file} at {position}");
+            assert_eq!(fs::read_dir(folder.path().join("templates")).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_being_made_is_neither_found_nor_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), u64::MAX);
+        publish(&store, KEY);
+        let draft = store.draft().unwrap();
+        fs::write(draft.memory(), b"half").unwrap();
+        // A server that is killed runs no destructors.
+        #[expect(
+            clippy::mem_forget,
+            reason = "nothing else leaves a half-made template behind"
+        )]
+        std::mem::forget(draft);
+        assert_eq!(store.sweep().unwrap(), 1);
+        assert!(store.find(KEY).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_template_unused_for_longest_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let roomy = store(folder.path(), u64::MAX);
+        for (key, age) in [("old", 100), ("older", 200)] {
+            publish(&roomy, key);
+            let used = SystemTime::now() - std::time::Duration::from_secs(age);
+            let manifest = folder.path().join("templates").join(key).join(MANIFEST);
+            File::open(manifest).unwrap().set_modified(used).unwrap();
+        }
+        let size = size_on_disk(&folder.path().join("templates/old")).unwrap();
+        let narrow = store(folder.path(), 2 * size);
+        publish(&narrow, "new");
+        assert!(narrow.find("older").unwrap().is_none());
+        assert!(narrow.find("old").unwrap().is_some());
+        assert!(narrow.find("new").unwrap().is_some());
+    }
+
+    #[test]
+    fn stored_zeros_are_as_good_as_holes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sparse, dense) = (folder.path().join("sparse"), folder.path().join("dense"));
+        File::create(&sparse).unwrap().set_len(300_000).unwrap();
+        fs::write(&dense, vec![0; 300_000]).unwrap();
+        let hash_of = |path| hash(&File::open(path).unwrap()).unwrap();
+        assert_eq!(hash_of(sparse), hash_of(dense));
+    }
+}
