@@ -53,9 +53,10 @@ def test_an_agent_is_unprivileged_and_where_the_contract_says(neighbours: Pair) 
 
 
 def test_the_clock_is_right(neighbours: Pair) -> None:
+    """It is set when the agent starts, by a message that a busy machine may deliver late."""
     before = time.time()
     inside = neighbours[0].do("whoami")["time"]
-    assert before - 2 < inside < time.time() + 2
+    assert before - 10 < inside < time.time() + 2
 
 
 def test_what_ran_in_a_session_ends_with_it(toolbox, server) -> None:

@@ -278,7 +278,8 @@ mod tests {
     /// As above, for version 2.
     #[test]
     fn version_2_on_the_wire() {
-        let golden = r#"{"id":1,"request":{"kind":"resume","hostname":"h","clock_unix_nanos":1,"entropy_hex":"00"}}"#;
+        let golden =
+            r#"{"id":1,"request":{"kind":"resume","hostname":"h","clock_unix_nanos":1,"entropy_hex":"00"}}"#;
         let parsed: ToGuest = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
         let golden = r#"{"kind":"response","id":1,"result":{"Ok":{"kind":"resumed","told":1,"silent":0,"took_micros":9}}}"#;

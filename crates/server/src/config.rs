@@ -127,6 +127,9 @@ pub struct SandboxConfig {
     pub vcpus: u8,
     /// Private disk of a sandbox, in MiB. Takes only what is written.
     pub disk_mib: u32,
+    /// Whether sessions of platform V2 are restored from a snapshot of their version (`microvm` only). Off, they
+    /// boot.
+    pub snapshots: bool,
 }
 
 impl Default for SandboxConfig {
@@ -137,6 +140,7 @@ impl Default for SandboxConfig {
             memory_mib: 2048,
             vcpus: 2,
             disk_mib: 8192,
+            snapshots: false,
         }
     }
 }

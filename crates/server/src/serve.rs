@@ -24,7 +24,7 @@ use crate::code_source::CodeSource;
 use crate::config::Config;
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
-use crate::data::{DataPlane, McpSessions, Routes, SessionQuota, TokenLocks};
+use crate::data::{DataPlane, McpSessions, RouteSettings, Routes, SessionQuota, TokenLocks};
 use crate::deploy::Deployer;
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
@@ -126,12 +126,14 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             ..SupervisorConfig::default()
         },
     );
-    let public_url = config.public_url.clone();
     let routes = Arc::new(Routes::new(
         store.clone(),
         code.clone(),
-        public_url,
-        config.limits.init_timeout(),
+        RouteSettings {
+            public_url: config.public_url.clone(),
+            init_timeout: config.limits.init_timeout(),
+            snapshots: config.sandbox.snapshots,
+        },
     ));
     let waker = Waker::new(routes.clone());
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());

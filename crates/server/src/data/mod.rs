@@ -26,7 +26,7 @@ use coracle_wire::data::{DataService, StopRuntimeSessionRequest, StopRuntimeSess
 pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
 use self::routes::Served;
-pub use self::routes::{Resolution, Routes};
+pub use self::routes::{Resolution, RouteSettings, Routes};
 pub use self::stop::TokenLocks;
 use self::target::Target;
 use crate::gateway::Caller;

@@ -51,12 +51,22 @@ pub(super) struct Served {
 
 type Key = (Owner, RuntimeId, EndpointName, Option<VersionNumber>);
 
+/// What the operator says of all versions.
+#[derive(Debug, Clone, Default)]
+pub struct RouteSettings {
+    /// The URL under which agents reach this server.
+    pub public_url: Option<String>,
+    /// How long an agent may take until its first healthy ping, instead of its platform version's own time.
+    pub init_timeout: Option<Duration>,
+    /// Whether versions of platform V2 get templates.
+    pub snapshots: bool,
+}
+
 /// The look-ups.
 pub struct Routes {
     store: Store,
     code: CodeStore,
-    public_url: Option<String>,
-    init_timeout: Option<Duration>,
+    settings: RouteSettings,
     memory: Mutex<Memory>,
 }
 
@@ -69,17 +79,11 @@ struct Memory {
 
 impl Routes {
     /// Look-ups in this store.
-    pub fn new(
-        store: Store,
-        code: CodeStore,
-        public_url: Option<String>,
-        init_timeout: Option<Duration>,
-    ) -> Self {
+    pub fn new(store: Store, code: CodeStore, settings: RouteSettings) -> Self {
         Self {
             store,
             code,
-            public_url,
-            init_timeout,
+            settings,
             memory: Mutex::default(),
         }
     }
@@ -152,7 +156,10 @@ impl Routes {
         let seconds =
             |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
         let lifecycle = &config.lifecycle_configuration;
-        let init_timeout = self.init_timeout.unwrap_or_else(|| config.init_timeout());
+        let init_timeout = self
+            .settings
+            .init_timeout
+            .unwrap_or_else(|| config.init_timeout());
         let arn = version.runtime.arn();
         Ok(Served {
             allowed_headers: config.allowed_headers().to_vec(),
@@ -252,12 +259,15 @@ fn agent_spec(
         runtime: artifact.runtime,
         code,
         entry_point: artifact.entry_point.clone(),
-        environment: environment::of(config, &arn, routes.public_url.as_deref()),
+        environment: environment::of(config, &arn, routes.settings.public_url.as_deref()),
         protocol: config.protocol(),
         port: config.port(),
         path: config.path().to_owned(),
-        template: config.wants_template().then(|| TemplateSpec {
-            init_timeout: routes.init_timeout.unwrap_or_else(|| config.init_timeout()),
+        template: (routes.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
+            init_timeout: routes
+                .settings
+                .init_timeout
+                .unwrap_or_else(|| config.init_timeout()),
             warm_up: config.warm_up(),
         }),
     })

