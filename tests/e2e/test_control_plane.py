@@ -51,10 +51,10 @@ def test_default_belongs_to_the_service(cloud: Aws, runtime: Runtime) -> None:
 
 def test_endpoints_hold_their_runtime(cloud: Aws, runtime: Runtime) -> None:
     of = {"agentRuntimeId": runtime.id}
-    cloud.control.create_agent_runtime_endpoint(name="prod", **of)
+    runtime.create_endpoint("prod")
     status, _, message = refused(cloud.control.delete_agent_runtime, **of)
     assert (status, message) == (409, "This agent has endpoints that must be deleted first")
-    cloud.control.delete_agent_runtime_endpoint(endpointName="prod", **of)
+    runtime.delete_endpoint("prod")
     runtime.delete()
 
 
@@ -114,7 +114,7 @@ def test_pages_of_one(cloud: Aws, runtime: Runtime, zip_artifact: dict) -> None:
         runtime.wait_for("READY")
     names = ["DEFAULT", "blue", "green"]
     for name in names[1:]:
-        control.create_agent_runtime_endpoint(agentRuntimeId=runtime.id, name=name)
+        runtime.create_endpoint(name)
 
     def all_items(operation: str, key: str, **members) -> list[dict]:
         pages = control.get_paginator(operation).paginate(PaginationConfig={"PageSize": 1}, **members)
@@ -135,7 +135,7 @@ def test_pages_of_one(cloud: Aws, runtime: Runtime, zip_artifact: dict) -> None:
     endpoints = all_items("list_agent_runtime_endpoints", "runtimeEndpoints", agentRuntimeId=runtime.id)
     assert sorted(item["name"] for item in endpoints) == sorted(names)
     for name in names[1:]:
-        control.delete_agent_runtime_endpoint(agentRuntimeId=runtime.id, endpointName=name)
+        runtime.delete_endpoint(name)
     for other in others:
         other.delete()
 

@@ -65,11 +65,8 @@ def test_create_invoke_update_stop_delete(aws: Aws) -> None:
 
 def test_a_custom_endpoint_keeps_its_version(aws: Aws) -> None:
     runtime = aws.deploy(agent_zip("toolbox"), environmentVariables={"AGENT_VERSION": "one"})
-    created = aws.control.create_agent_runtime_endpoint(
-        agentRuntimeId=runtime.id, name="stable", agentRuntimeVersion="1"
-    )
+    created = runtime.create_endpoint("stable", agentRuntimeVersion="1")
     assert (created["endpointName"], created["targetVersion"]) == ("stable", "1")
-    wait_until("the endpoint to be READY", lambda: runtime.endpoint("stable")["status"] == "READY", 30)
     runtime.update(environmentVariables={"AGENT_VERSION": "two"})
     runtime.wait_for("READY")
     stable = runtime.session(qualifier="stable")
@@ -77,16 +74,7 @@ def test_a_custom_endpoint_keeps_its_version(aws: Aws) -> None:
     stable.stop()
     with pytest.raises(aws.control.exceptions.ConflictException):
         aws.control.delete_agent_runtime(agentRuntimeId=runtime.id)
-    aws.control.delete_agent_runtime_endpoint(agentRuntimeId=runtime.id, endpointName="stable")
-
-    def endpoint_gone() -> bool:
-        try:
-            runtime.endpoint("stable")
-        except aws.control.exceptions.ResourceNotFoundException:
-            return True
-        return False
-
-    wait_until("the endpoint to be gone", endpoint_gone, 30)
+    runtime.delete_endpoint("stable")
     runtime.delete()
 
 

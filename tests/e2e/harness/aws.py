@@ -159,6 +159,25 @@ class Runtime:
         request = {"agentRuntimeId": self.id, "agentRuntimeArtifact": artifact, "roleArn": ROLE}
         return self.aws.control.update_agent_runtime(**(request | members))
 
+    def create_endpoint(self, name: str, **members: Any) -> Json:
+        """Creates an endpoint and waits until it serves."""
+        answer = self.aws.control.create_agent_runtime_endpoint(agentRuntimeId=self.id, name=name, **members)
+        wait_until(f"endpoint {name} to serve", lambda: self.endpoint(name)["status"] == "READY", STATUS_TIMEOUT)
+        return answer
+
+    def delete_endpoint(self, name: str) -> None:
+        """Deletes an endpoint and waits until it is gone."""
+        self.aws.control.delete_agent_runtime_endpoint(agentRuntimeId=self.id, endpointName=name)
+
+        def gone() -> bool:
+            try:
+                self.endpoint(name)
+            except self.aws.control.exceptions.ResourceNotFoundException:
+                return True
+            return False
+
+        wait_until(f"endpoint {name} to be gone", gone, STATUS_TIMEOUT)
+
     def delete(self) -> None:
         """Deletes the runtime and waits until it is gone."""
         self.aws.control.delete_agent_runtime(agentRuntimeId=self.id)
