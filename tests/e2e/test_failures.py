@@ -44,7 +44,16 @@ def test_exit_while_streaming_breaks_the_stream(session: AgentSession) -> None:
     with pytest.raises(Exception, match=r"(?i)connection|incomplete|ended|protocol"):
         while stream.read(64):
             pass
-    assert session.do("recall") is None
+
+    def afresh() -> bool:
+        """A request that overtakes the news of the exit is told of it; the next one finds a new agent."""
+        try:
+            return session.do("recall") is None
+        except session.runtime.aws.data.exceptions.RuntimeClientError as error:
+            assert "exited with code 1" in str(error)
+            return False
+
+    wait_until("the session to start afresh", afresh, 30)
 
 
 def test_exit_between_two_requests(session: AgentSession) -> None:

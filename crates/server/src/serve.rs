@@ -174,7 +174,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let listener = TcpListener::bind(address).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
     let address_file = data_dir.join("address");
-    std::fs::write(&address_file, address.to_string()).map_err(folder)?;
+    publish(&address_file, &address.to_string()).map_err(folder)?;
     tracing::info!(%address, data_dir = %data_dir.display(), driver = driver.name(), "listening");
 
     let reconciler = Reconciler {
@@ -226,6 +226,13 @@ fn fresh_folder(folder: &Path) -> io::Result<PathBuf> {
         _ => std::fs::create_dir(folder)?,
     }
     Ok(folder.to_owned())
+}
+
+/// Writes a small file that others wait for, so that they never see half of it.
+fn publish(path: &Path, text: &str) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    std::fs::write(&draft, text)?;
+    std::fs::rename(draft, path)
 }
 
 /// Held as long as the server runs; the kernel lets go of it even if the server dies.

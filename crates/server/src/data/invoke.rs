@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coracle_guest_proto::ChannelStream;
 use coracle_supervisor::Lease;
 use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
@@ -140,7 +141,7 @@ impl DataPlane {
                 session: input.runtime_session_id.clone().unwrap_or_else(SessionId::random),
             }
         };
-        let (lease, served) = self.session(&target, key, served).await?;
+        let (lease, served, stream) = self.connected(&target, key, served).await?;
         let mut headers = parts.headers.clone();
         // It proves the caller to this server and is nobody else's business.
         headers.remove(AUTHORIZATION);
@@ -151,7 +152,32 @@ impl DataPlane {
             input,
             peeked,
         };
-        self.exchange(invocation, body, lease, &served).await
+        self.exchange(invocation, body, lease, stream, &served).await
+    }
+
+    /// A session and a connection to its agent. An agent that turns out to have ended is started anew, once:
+    /// nothing was sent to it.
+    async fn connected(
+        &self,
+        target: &Target,
+        key: SessionKey,
+        served: Arc<Served>,
+    ) -> Result<(Lease, Arc<Served>, ChannelStream), Error> {
+        let (lease, serves) = self.session(target, key.clone(), served.clone()).await?;
+        let error = match lease.connect().await {
+            Ok(stream) => return Ok((lease, serves, stream)),
+            Err(error) => error,
+        };
+        let end = lease.why_failed().await;
+        if end.is_none() || lease.started_now() {
+            return Err(failures::unreachable(&error, end.as_ref()));
+        }
+        drop(lease);
+        let (lease, serves) = self.session(target, key, served).await?;
+        match lease.connect().await {
+            Ok(stream) => Ok((lease, serves, stream)),
+            Err(error) => Err(failures::unreachable(&error, lease.why_failed().await.as_ref())),
+        }
     }
 
     /// The session, started if need be, and what it serves: a session that runs keeps its version.
@@ -189,6 +215,7 @@ impl DataPlane {
         invocation: Invocation<'_>,
         body: Spooled,
         lease: Lease,
+        stream: ChannelStream,
         served: &Served,
     ) -> Result<Response<ResponseBody>, Error> {
         let key = lease.key().clone();
@@ -197,10 +224,6 @@ impl DataPlane {
         *request.uri_mut() = served.spec.agent.path.parse().map_err(Error::internal)?;
         *request.headers_mut() = invocation.headers_to_agent(&key.session, served);
         let lease = Arc::new(lease);
-        let stream = match lease.connect().await {
-            Ok(stream) => stream,
-            Err(error) => return Err(failures::unreachable(&error, lease.why_failed().await.as_ref())),
-        };
         let held = lease.clone();
         let relayed = relay(stream, request, self.request_timeout, self.stream_timeout, held).await;
         let response = match relayed {

@@ -414,12 +414,17 @@ impl Microvms {
             self.power_on(sandbox, agent, Source::Record(&memory)).await?;
         let mut start = start(sandbox, agent);
         start.snapshot = Some(snapshot_hook(agent.runtime));
-        readiness::bring_up(channel, start, agent, template).await?;
-        tokio::time::sleep(FAREWELL).await;
-        let state = vm.save().await?;
-        let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
-        tokio::fs::rename(scratch, draft.scratch()).await?;
+        let saved = async {
+            readiness::bring_up(channel, start, agent, template).await?;
+            tokio::time::sleep(FAREWELL).await;
+            let state = vm.save().await?;
+            let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
+            tokio::fs::rename(scratch, draft.scratch()).await?;
+            Ok::<_, Cause>(state)
+        }
+        .await;
         vm.destroy().await;
+        let state = saved?;
         let arguments = self.platform().await?.kernel_arguments.clone();
         let (templates, published) = (Arc::clone(&self.templates), key.to_owned());
         blocking(move || {
