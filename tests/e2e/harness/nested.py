@@ -73,8 +73,7 @@ def root_file_system() -> Path:
             raise HostCannot("mmdebstrap is not installed")
         tar.parent.mkdir(parents=True, exist_ok=True)
         draft = tar.with_suffix(f".{os.getpid()}.tar")
-        mirror = f"deb http://deb.debian.org/debian {suite()} main"
-        command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", suite(), str(draft), mirror]
+        command = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", suite(), str(draft)]
         subprocess.run(command, check=True, capture_output=True, timeout=900)
         draft.rename(tar)
     return tar
