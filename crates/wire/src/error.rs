@@ -32,7 +32,7 @@ struct Validation {
     fields: Vec<FieldError>,
 }
 
-/// Which exception.
+/// Which exception. Those of a signature that does not hold are `coracle-auth`'s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the service's")]
 pub enum ErrorCode {
@@ -49,10 +49,6 @@ pub enum ErrorCode {
     InternalServer,
     ServiceUnavailable,
     UnknownOperation,
-    MissingAuthenticationToken,
-    InvalidSignature,
-    ExpiredToken,
-    UnrecognizedClient,
 }
 
 impl ErrorCode {
@@ -81,12 +77,6 @@ impl ErrorCode {
             Self::InternalServer => ("InternalServerException", StatusCode::INTERNAL_SERVER_ERROR),
             Self::ServiceUnavailable => ("ServiceUnavailableException", StatusCode::SERVICE_UNAVAILABLE),
             Self::UnknownOperation => ("UnknownOperationException", StatusCode::NOT_FOUND),
-            Self::MissingAuthenticationToken => {
-                ("MissingAuthenticationTokenException", StatusCode::FORBIDDEN)
-            }
-            Self::InvalidSignature => ("InvalidSignatureException", StatusCode::FORBIDDEN),
-            Self::ExpiredToken => ("ExpiredTokenException", StatusCode::FORBIDDEN),
-            Self::UnrecognizedClient => ("UnrecognizedClientException", StatusCode::FORBIDDEN),
         }
     }
 }
