@@ -12,7 +12,7 @@ use coracle_artifact::code::CodeStore;
 use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
 use coracle_supervisor::SessionSpec;
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact, TemplateSpec};
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, Program, TemplateSpec};
 use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
 use coracle_wire::control::{
@@ -256,9 +256,11 @@ fn agent_spec(
         endpoint: endpoint.clone(),
     };
     Some(AgentSpec {
-        runtime: artifact.runtime,
-        code,
-        entry_point: artifact.entry_point.clone(),
+        program: Program::Code(CodeProgram {
+            runtime: artifact.runtime,
+            code,
+            entry_point: artifact.entry_point.clone(),
+        }),
         environment: environment::of(config, &arn, routes.settings.public_url.as_deref()),
         protocol: config.protocol(),
         port: config.port(),

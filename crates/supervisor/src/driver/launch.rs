@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use coracle_types::Language;
 
-use super::AgentSpec;
+use super::CodeProgram;
 
 /// Where the host's or the image's own programs are.
 const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -13,13 +13,13 @@ const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The command that runs the entry point, in the folder of the code. A launcher comes from the zip's `bin`. As
 /// a Python script it is run by the interpreter of the runtime: its own first line names the one of the machine
 /// that built the zip.
-pub(super) fn command(agent: &AgentSpec, interpreter: &str) -> Vec<String> {
+pub(super) fn command(program: &CodeProgram, interpreter: &str) -> Vec<String> {
     let mut command = Vec::new();
-    let Some((file, launcher)) = agent.entry_point.split_last() else {
+    let Some((file, launcher)) = program.entry_point.split_last() else {
         return command;
     };
     if let Some((launcher, arguments)) = launcher.split_first() {
-        match agent.runtime.language() {
+        match program.runtime.language() {
             Language::Python => command.extend([interpreter.to_owned(), format!("bin/{launcher}")]),
             Language::Node => command.push(launcher.clone()),
         }
@@ -30,8 +30,12 @@ pub(super) fn command(agent: &AgentSpec, interpreter: &str) -> Vec<String> {
 }
 
 /// The agent's environment. What the agent's developer has set stays as it is.
-pub(super) fn environment(agent: &AgentSpec, code: &str, home: &str) -> BTreeMap<String, String> {
-    let mut environment = agent.environment.clone();
+pub(super) fn environment(
+    given: &BTreeMap<String, String>,
+    code: &str,
+    home: &str,
+) -> BTreeMap<String, String> {
+    let mut environment = given.clone();
     for (name, value) in [
         ("PATH", format!("{code}/bin:{SYSTEM_PATH}")),
         ("PYTHONPATH", code.to_owned()),
@@ -47,32 +51,27 @@ pub(super) fn environment(agent: &AgentSpec, code: &str, home: &str) -> BTreeMap
 
 #[cfg(test)]
 mod tests {
-    use coracle_types::{RuntimeKind, ServerProtocol};
+    use coracle_types::RuntimeKind;
 
     use super::super::CodeArtifact;
     use super::*;
 
-    fn agent(runtime: RuntimeKind, entry_point: &[&str]) -> AgentSpec {
-        AgentSpec {
+    fn program(runtime: RuntimeKind, entry_point: &[&str]) -> CodeProgram {
+        CodeProgram {
             runtime,
             code: CodeArtifact {
                 digest: "00".into(),
                 zip: "code.zip".into(),
             },
             entry_point: entry_point.iter().map(|part| (*part).to_owned()).collect(),
-            environment: [("HOME".to_owned(), "/chosen".to_owned())].into(),
-            protocol: ServerProtocol::Http,
-            port: 8080,
-            path: "/invocations".into(),
-            template: None,
         }
     }
 
     #[test]
     fn a_launcher_goes_first_and_is_run_by_the_runtimes_interpreter() {
-        let plain = agent(RuntimeKind::Python313, &["main.py"]);
+        let plain = program(RuntimeKind::Python313, &["main.py"]);
         assert_eq!(command(&plain, "python3.13"), ["python3.13", "main.py"]);
-        let launched = agent(RuntimeKind::Python313, &["opentelemetry-instrument", "main.py"]);
+        let launched = program(RuntimeKind::Python313, &["opentelemetry-instrument", "main.py"]);
         assert_eq!(
             command(&launched, "python3.13"),
             [
@@ -82,14 +81,14 @@ mod tests {
                 "main.py"
             ]
         );
-        let node = agent(RuntimeKind::Node22, &["launch", "main.js"]);
+        let node = program(RuntimeKind::Node22, &["launch", "main.js"]);
         assert_eq!(command(&node, "node"), ["launch", "node", "main.js"]);
     }
 
     #[test]
     fn what_the_developer_set_wins() {
         let environment = environment(
-            &agent(RuntimeKind::Python313, &["main.py"]),
+            &[("HOME".to_owned(), "/chosen".to_owned())].into(),
             "/var/task",
             "/home/a",
         );

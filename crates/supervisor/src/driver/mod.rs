@@ -25,12 +25,8 @@ use coracle_types::{RuntimeKind, SandboxId, ServerProtocol};
 /// What a version runs. Two versions with equal specs share everything that is prepared ahead of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentSpec {
-    /// The managed runtime the code wants.
-    pub runtime: RuntimeKind,
-    /// The checked code.
-    pub code: CodeArtifact,
-    /// Launcher (optional) and entry file, as in `codeConfiguration.entryPoint`.
-    pub entry_point: Vec<String>,
+    /// What is run.
+    pub program: Program,
     /// The whole environment of the agent but for what belongs to one session.
     pub environment: BTreeMap<String, String>,
     /// What the agent's server speaks.
@@ -41,6 +37,24 @@ pub struct AgentSpec {
     pub path: String,
     /// Present when sessions are to be restored from a template (platform version `V2`), where the driver can.
     pub template: Option<TemplateSpec>,
+}
+
+/// What a version was deployed as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// Code for a managed runtime.
+    Code(CodeProgram),
+}
+
+/// Code for a managed runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeProgram {
+    /// The managed runtime the code wants.
+    pub runtime: RuntimeKind,
+    /// The checked code.
+    pub code: CodeArtifact,
+    /// Launcher (optional) and entry file, as in `codeConfiguration.entryPoint`.
+    pub entry_point: Vec<String>,
 }
 
 /// How the template of a version is made.

@@ -14,12 +14,13 @@ use std::{ffi::OsStr, fs};
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_guest_proto::message::StartAgent;
-use coracle_types::SandboxId;
+use coracle_types::{RuntimeKind, SandboxId};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start, launch,
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Program,
+    Start, launch,
 };
 
 /// How long the guest may take to end what it started.
@@ -57,12 +58,11 @@ impl ProcessDriver {
         self.config.data_dir.join("processes")
     }
 
-    fn interpreter(&self, agent: &AgentSpec) -> Result<PathBuf, String> {
-        let name = agent.runtime.interpreter();
+    fn interpreter(&self, runtime: RuntimeKind) -> Result<PathBuf, String> {
+        let name = runtime.interpreter();
         find_program(name, &self.config.path).ok_or_else(|| {
             format!(
-                "{} needs {name}, which is not on this machine's PATH; install it, or use the microvm driver",
-                agent.runtime
+                "{runtime} needs {name}, which is not on this machine's PATH; install it, or use the microvm driver"
             )
         })
     }
@@ -90,8 +90,10 @@ impl ProcessDriver {
 
     fn start(&self, sandbox: SandboxId, agent: &AgentSpec, folder: &Path) -> Result<StartAgent, String> {
         let task = folder.join("task").display().to_string();
-        let interpreter = self.interpreter(agent)?.display().to_string();
-        let mut environment = launch::environment(agent, &task, &folder.join("home").display().to_string());
+        let Program::Code(program) = &agent.program;
+        let interpreter = self.interpreter(program.runtime)?.display().to_string();
+        let home = folder.join("home").display().to_string();
+        let mut environment = launch::environment(&agent.environment, &task, &home);
         if !agent.environment.contains_key("PATH") {
             environment.insert("PATH".to_owned(), format!("{task}/bin:{}", self.config.path));
         }
@@ -100,7 +102,7 @@ impl ProcessDriver {
             hostname: sandbox.to_string(),
             clock_unix_nanos: None,
             entropy_hex: None,
-            command: launch::command(agent, &interpreter),
+            command: launch::command(program, &interpreter),
             environment,
             working_directory: task,
             user: None,
@@ -116,8 +118,9 @@ impl Driver for ProcessDriver {
     }
 
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {
-        self.interpreter(agent).map_err(PrepareError::Refused)?;
-        let (code, digest) = (self.config.code.clone(), agent.code.digest.clone());
+        let Program::Code(program) = &agent.program;
+        self.interpreter(program.runtime).map_err(PrepareError::Refused)?;
+        let (code, digest) = (self.config.code.clone(), program.code.digest.clone());
         let made = tokio::task::spawn_blocking(move || code.directory(&digest)).await;
         made.map_err(|error| PrepareError::Failed(error.into()))?
             .map_err(|error| PrepareError::Failed(error.into()))?;
@@ -132,9 +135,10 @@ impl Driver for ProcessDriver {
         let start = self
             .start(sandbox, agent, &folder)
             .map_err(|text| failed(BootPhase::Disks)(text.into()))?;
+        let Program::Code(program) = &agent.program;
         let (code, digest, target) = (
             self.config.code.clone(),
-            agent.code.digest.clone(),
+            program.code.digest.clone(),
             folder.clone(),
         );
         let copied = tokio::task::spawn_blocking(move || {

@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use crate::driver::simulated::SimulatedDriver;
-use crate::driver::{AgentSpec, CodeArtifact};
+use crate::driver::{AgentSpec, CodeArtifact, CodeProgram, Program};
 use crate::testing::{MemoryDirectory, MemoryLogs, Record};
 use crate::{
     AcquireError, EndReason, Lease, SessionSpec, SessionState, StopError, Supervisor, SupervisorConfig,
@@ -109,12 +109,14 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
     Arc::new(SessionSpec {
         version: VersionNumber::FIRST,
         agent: AgentSpec {
-            runtime: RuntimeKind::Python313,
-            code: CodeArtifact {
-                digest: String::new(),
-                zip: "none".into(),
-            },
-            entry_point: vec!["main.py".to_owned()],
+            program: Program::Code(CodeProgram {
+                runtime: RuntimeKind::Python313,
+                code: CodeArtifact {
+                    digest: String::new(),
+                    zip: "none".into(),
+                },
+                entry_point: vec!["main.py".to_owned()],
+            }),
             environment: pairs.collect(),
             protocol: ServerProtocol::Http,
             port: 8080,

@@ -8,7 +8,9 @@ use crate::sandbox::{Connection, agent, guest_program, patiently};
 use coracle_artifact::images::ImageStore;
 use coracle_guest_proto::message::Request;
 use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
-use coracle_supervisor::driver::{AgentSpec, Driver, Machine, Origin, PrepareError, TemplateSpec, WarmUp};
+use coracle_supervisor::driver::{
+    AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec, WarmUp,
+};
 use coracle_types::{RuntimeKind, SandboxId};
 use serde_json::Value;
 
@@ -278,7 +280,8 @@ async fn what_a_killed_server_left_is_swept_away() {
 async fn a_machine_that_cannot_boot_says_why_and_leaves_nothing() {
     let Some(mut bench) = Bench::new() else { return };
     bench.driver.prepare(&bench.agent).await.unwrap();
-    bench.agent.code.digest = "0".repeat(64);
+    let Program::Code(program) = &mut bench.agent.program;
+    program.code.digest = "0".repeat(64);
     let error = bench
         .driver
         .boot(SandboxId::new(), &bench.agent)

@@ -10,7 +10,7 @@ use coracle_guest_proto::message::{
     AgentExit, Dialed, Event, Request, Response, Resume, StreamHeader, ToGuest, ToHost, Usage,
 };
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, frame, log};
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact, Start};
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, Program, Start};
 use coracle_types::{RuntimeKind, ServerProtocol};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -53,12 +53,14 @@ pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpe
     let store = CodeStore::open(folder.join("code")).unwrap();
     let stored = store.import(&zip, &checked).unwrap();
     let spec = AgentSpec {
-        runtime,
-        code: CodeArtifact {
-            digest: stored.digest,
-            zip: stored.zip,
-        },
-        entry_point,
+        program: Program::Code(CodeProgram {
+            runtime,
+            code: CodeArtifact {
+                digest: stored.digest,
+                zip: stored.zip,
+            },
+            entry_point,
+        }),
         environment: BTreeMap::new(),
         protocol: ServerProtocol::Http,
         port: PORT,

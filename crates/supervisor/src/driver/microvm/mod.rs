@@ -16,6 +16,7 @@
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
 //! any of them. What is missing is made where a recipe exists.
 
+mod program;
 mod readiness;
 mod template;
 
@@ -28,25 +29,22 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
-use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
-use coracle_guest_proto::message::{RootFilesystem, SnapshotHook, StartAgent, User};
-use coracle_types::{Language, RuntimeKind, SandboxId};
+use coracle_types::SandboxId;
 use coracle_vmm::{
     Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, ProbeError, Vm, VmError,
 };
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
+use self::program::Loaded;
 use self::readiness::NotReady;
 use self::template::{Ingredients, Template, TemplateStore};
 use super::{
     AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
-    TemplateSpec, launch,
+    TemplateSpec,
 };
 
-const CODE_DISK: &str = "code";
-const BASE_DISK: &str = "base";
 const SCRATCH_DISK: &str = "scratch";
 /// A machine's private disk in its folder.
 const SCRATCH_FILE: &str = "scratch.ext4";
@@ -55,10 +53,6 @@ const TEMPLATES_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
 /// How long a guest gets to notice that its host has left, before it is snapshotted: it looks every 20 ms, and
 /// closing the channel takes up to a second. That it did is proved by a restore.
 const FAREWELL: Duration = Duration::from_millis(1200);
-/// What processes of the agent run to hear of a restore.
-const RESUME_HOOK: &str = include_str!("resume_hook.py");
-/// Where it finds the guest, as it says itself.
-const RESUME_SOCKET: &str = "/run/coracle/resume";
 
 /// What executes guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -142,8 +136,8 @@ struct Platform {
 
 /// The files of one machine's disks.
 struct Disks {
-    code: PathBuf,
-    base: PathBuf,
+    /// What the machine runs.
+    program: Vec<Disk>,
     scratch: PathBuf,
 }
 
@@ -233,6 +227,12 @@ impl Microvms {
         Ok(Accelerator::Tcg)
     }
 
+    /// The agent's program, whose disks are made where they are missing.
+    async fn load(&self, agent: &AgentSpec) -> Result<Loaded, Cause> {
+        let (config, agent) = (self.config.clone(), agent.clone());
+        blocking(move || program::load(&config, &agent)).await
+    }
+
     /// The disks of a machine; the private one as a copy of this one.
     async fn disks(
         &self,
@@ -240,13 +240,12 @@ impl Microvms {
         folder: &Path,
         scratch: ScratchTemplate,
     ) -> Result<Disks, Cause> {
-        let (config, digest, runtime) = (self.config.clone(), agent.code.digest.clone(), agent.runtime);
+        let program = self.load(agent).await?.disks;
         let folder = folder.to_owned();
         blocking(move || {
             std::fs::create_dir_all(&folder)?;
             let disks = Disks {
-                code: config.code.image(&digest)?,
-                base: config.images.base(runtime)?.path,
+                program,
                 scratch: folder.join(SCRATCH_FILE),
             };
             scratch.copy_to(&disks.scratch)?;
@@ -262,10 +261,10 @@ impl Microvms {
         disks: Disks,
         source: &Source<'_>,
     ) -> MachineConfig {
-        let disk = |serial: &str, path, access| Disk {
-            serial: serial.to_owned(),
-            path,
-            access,
+        let scratch = Disk {
+            serial: SCRATCH_DISK.to_owned(),
+            path: disks.scratch,
+            access: Access::Private,
         };
         let (memory, kernel_arguments) = match source {
             Source::Boot => (Memory::Fresh, &platform.kernel_arguments),
@@ -282,11 +281,7 @@ impl Microvms {
             kernel: platform.kernel.clone(),
             initramfs: platform.initramfs.clone(),
             kernel_arguments: kernel_arguments.clone(),
-            disks: vec![
-                disk(CODE_DISK, disks.code, Access::Shared),
-                disk(BASE_DISK, disks.base, Access::Shared),
-                disk(SCRATCH_DISK, disks.scratch, Access::Private),
-            ],
+            disks: disks.program.into_iter().chain([scratch]).collect(),
         }
     }
 
@@ -343,12 +338,11 @@ impl Microvms {
     /// The name of the template for this agent on this machine.
     async fn template_key(&self, agent: &AgentSpec, template: &TemplateSpec) -> Result<String, Cause> {
         let platform = self.platform().await?;
-        let (images, runtime) = (self.config.images.clone(), agent.runtime);
-        let base = blocking(move || Ok::<_, Cause>(images.base(runtime)?.path)).await?;
-        let start = start(SandboxId::new(), agent);
+        let loaded = self.load(agent).await?;
+        let start = loaded.start(SandboxId::new());
         let ingredients = Ingredients {
-            code: &agent.code.digest,
-            base: &base.display().to_string(),
+            code: &loaded.digest,
+            base: &loaded.base,
             kernel: &platform.kernel,
             initramfs: &platform.initramfs,
             qemu_version: &platform.qemu_version,
@@ -367,7 +361,7 @@ impl Microvms {
                 .warm_up
                 .as_ref()
                 .map(|warm_up| (warm_up.port, warm_up.path.as_str())),
-            hook: RESUME_HOOK,
+            hook: program::RESUME_HOOK,
         };
         Ok(ingredients.key()?)
     }
@@ -412,8 +406,9 @@ impl Microvms {
         let memory = draft.memory();
         let PoweredOn { mut vm, channel, .. } =
             self.power_on(sandbox, agent, Source::Record(&memory)).await?;
-        let mut start = start(sandbox, agent);
-        start.snapshot = Some(snapshot_hook(agent.runtime));
+        let loaded = self.load(agent).await?;
+        let mut start = loaded.start(sandbox);
+        start.snapshot = Some(loaded.hook);
         let saved = async {
             readiness::bring_up(channel, start, agent, template).await?;
             tokio::time::sleep(FAREWELL).await;
@@ -542,13 +537,8 @@ impl Driver for MicrovmDriver {
         this.platform()
             .await
             .map_err(|error| PrepareError::Failed(error.into()))?;
-        let (config, digest, runtime) = (this.config.clone(), agent.code.digest.clone(), agent.runtime);
-        let made = blocking(move || {
-            Ok::<_, io::Error>(ensure_base(&config.images, runtime).and_then(|()| {
-                let made = config.code.image(&digest).map(drop);
-                made.map_err(|error| PrepareError::Failed(error.into()))
-            }))
-        });
+        let (config, program) = (this.config.clone(), agent.program.clone());
+        let made = blocking(move || Ok::<_, io::Error>(program::prepare(&config, &program)));
         made.await
             .unwrap_or_else(|error| Err(PrepareError::Failed(error.into())))?;
         match &agent.template {
@@ -574,9 +564,13 @@ impl Driver for MicrovmDriver {
             origin = Origin::BootedInstead;
         }
         let powered_on = this.power_on(sandbox, agent, Source::Boot).await?;
+        let loaded = this.load(agent).await.map_err(|source| BootError {
+            phase: BootPhase::Disks,
+            source,
+        })?;
         Ok(booted(
             powered_on,
-            Start::Agent(Box::new(start(sandbox, agent))),
+            Start::Agent(Box::new(loaded.start(sandbox))),
             origin,
         ))
     }
@@ -595,58 +589,6 @@ fn booted(powered_on: PoweredOn, start: Start, origin: Origin) -> Booted {
         origin,
         machine: Box::new(Microvm(powered_on.vm)),
         timing: powered_on.timing,
-    }
-}
-
-/// How processes of a runtime hear of a restore. Node.js has no such hook.
-fn snapshot_hook(runtime: RuntimeKind) -> SnapshotHook {
-    let mut files = std::collections::BTreeMap::new();
-    if runtime.language() == Language::Python {
-        // Which of the two an interpreter looks into depends on who built it.
-        for folder in ["dist-packages", "site-packages"] {
-            let folder = format!("/usr/local/lib/{}/{folder}", runtime.interpreter());
-            files.insert(format!("{folder}/_coracle_resume.py"), RESUME_HOOK.to_owned());
-            files.insert(
-                format!("{folder}/coracle-resume.pth"),
-                "import _coracle_resume\n".to_owned(),
-            );
-        }
-    }
-    SnapshotHook {
-        socket: RESUME_SOCKET.to_owned(),
-        files,
-    }
-}
-
-fn ensure_base(images: &ImageStore, runtime: RuntimeKind) -> Result<(), PrepareError> {
-    match images.ensure_base(runtime, &()) {
-        Ok(_) => Ok(()),
-        Err(error @ (ImageError::NoBase { .. } | ImageError::NoRecipe(_))) => {
-            Err(PrepareError::Refused(error.to_string()))
-        }
-        Err(error) => Err(PrepareError::Failed(error.into())),
-    }
-}
-
-fn start(sandbox: SandboxId, agent: &AgentSpec) -> StartAgent {
-    let code = format!("/{CODE_FOLDER}");
-    StartAgent {
-        root: Some(RootFilesystem {
-            images: vec![CODE_DISK.to_owned(), BASE_DISK.to_owned()],
-            scratch: SCRATCH_DISK.to_owned(),
-        }),
-        hostname: sandbox.to_string(),
-        // Asks for both; whoever sends this fills them in.
-        clock_unix_nanos: Some(0),
-        entropy_hex: Some(String::new()),
-        command: launch::command(agent, agent.runtime.interpreter()),
-        environment: launch::environment(agent, &code, &format!("/home/{AGENT_USER}")),
-        working_directory: code,
-        user: Some(User {
-            uid: AGENT_ID,
-            gid: AGENT_ID,
-        }),
-        snapshot: None,
     }
 }
 

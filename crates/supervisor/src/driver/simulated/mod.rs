@@ -120,7 +120,7 @@ impl Driver for SimulatedDriver {
             hostname: sandbox.to_string(),
             clock_unix_nanos: None,
             entropy_hex: None,
-            command: agent.entry_point.clone(),
+            command: vec!["simulated".to_owned()],
             environment: agent.environment.clone(),
             working_directory: "/".to_owned(),
             user: None,

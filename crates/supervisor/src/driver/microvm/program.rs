@@ -1,0 +1,127 @@
+//! What a machine runs: the disks that hold it, and how its agent is started.
+//!
+//! Everything here blocks.
+
+use std::collections::BTreeMap;
+
+use coracle_artifact::images::{ImageError, ImageStore};
+use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
+use coracle_guest_proto::message::{RootFilesystem, SnapshotHook, StartAgent, User};
+use coracle_types::{Language, RuntimeKind, SandboxId};
+use coracle_vmm::{Access, Disk};
+
+use super::{Cause, MicrovmConfig, SCRATCH_DISK};
+use crate::driver::{AgentSpec, CodeProgram, PrepareError, Program, launch};
+
+const CODE_DISK: &str = "code";
+const BASE_DISK: &str = "base";
+/// What processes of the agent run to hear of a restore.
+pub(super) const RESUME_HOOK: &str = include_str!("resume_hook.py");
+/// Where it finds the guest, as it says itself.
+const RESUME_SOCKET: &str = "/run/coracle/resume";
+
+/// A program whose disks are there.
+pub(super) struct Loaded {
+    /// Digest of what was deployed.
+    pub(super) digest: String,
+    /// The file system below it.
+    pub(super) base: String,
+    /// Read-only disks.
+    pub(super) disks: Vec<Disk>,
+    /// How processes of the agent hear of a restore.
+    pub(super) hook: SnapshotHook,
+    /// Starts the agent in a machine with the name still to be set.
+    start: StartAgent,
+}
+
+impl Loaded {
+    /// What starts the agent in this sandbox.
+    pub(super) fn start(&self, sandbox: SandboxId) -> StartAgent {
+        let mut start = self.start.clone();
+        start.hostname = sandbox.to_string();
+        start
+    }
+}
+
+/// Makes what sessions of this program share.
+pub(super) fn prepare(config: &MicrovmConfig, program: &Program) -> Result<(), PrepareError> {
+    let Program::Code(program) = program;
+    ensure_base(&config.images, program.runtime)?;
+    let made = config.code.image(&program.code.digest).map(drop);
+    made.map_err(|error| PrepareError::Failed(error.into()))
+}
+
+/// Finds the disks of the agent's program.
+pub(super) fn load(config: &MicrovmConfig, agent: &AgentSpec) -> Result<Loaded, Cause> {
+    let Program::Code(program) = &agent.program;
+    load_code(config, program, &agent.environment)
+}
+
+fn load_code(
+    config: &MicrovmConfig,
+    program: &CodeProgram,
+    environment: &BTreeMap<String, String>,
+) -> Result<Loaded, Cause> {
+    let code_image = config.code.image(&program.code.digest)?;
+    let base_image = config.images.base(program.runtime)?.path;
+    let folder = format!("/{CODE_FOLDER}");
+    let disk = |serial: &str, path| Disk {
+        serial: serial.to_owned(),
+        path,
+        access: Access::Shared,
+    };
+    Ok(Loaded {
+        digest: program.code.digest.clone(),
+        base: base_image.display().to_string(),
+        disks: vec![disk(CODE_DISK, code_image), disk(BASE_DISK, base_image)],
+        hook: snapshot_hook(program.runtime),
+        start: StartAgent {
+            root: Some(RootFilesystem {
+                images: vec![CODE_DISK.to_owned(), BASE_DISK.to_owned()],
+                scratch: SCRATCH_DISK.to_owned(),
+            }),
+            hostname: String::new(),
+            // Asks for both; whoever sends this fills them in.
+            clock_unix_nanos: Some(0),
+            entropy_hex: Some(String::new()),
+            command: launch::command(program, program.runtime.interpreter()),
+            environment: launch::environment(environment, &folder, &format!("/home/{AGENT_USER}")),
+            working_directory: folder,
+            user: Some(User {
+                uid: AGENT_ID,
+                gid: AGENT_ID,
+            }),
+            snapshot: None,
+        },
+    })
+}
+
+fn ensure_base(images: &ImageStore, runtime: RuntimeKind) -> Result<(), PrepareError> {
+    match images.ensure_base(runtime, &()) {
+        Ok(_) => Ok(()),
+        Err(error @ (ImageError::NoBase { .. } | ImageError::NoRecipe(_))) => {
+            Err(PrepareError::Refused(error.to_string()))
+        }
+        Err(error) => Err(PrepareError::Failed(error.into())),
+    }
+}
+
+/// How processes of a runtime hear of a restore. Node.js has no such hook.
+fn snapshot_hook(runtime: RuntimeKind) -> SnapshotHook {
+    let mut files = BTreeMap::new();
+    if runtime.language() == Language::Python {
+        // Which of the two an interpreter looks into depends on who built it.
+        for folder in ["dist-packages", "site-packages"] {
+            let folder = format!("/usr/local/lib/{}/{folder}", runtime.interpreter());
+            files.insert(format!("{folder}/_coracle_resume.py"), RESUME_HOOK.to_owned());
+            files.insert(
+                format!("{folder}/coracle-resume.pth"),
+                "import _coracle_resume\n".to_owned(),
+            );
+        }
+    }
+    SnapshotHook {
+        socket: RESUME_SOCKET.to_owned(),
+        files,
+    }
+}
