@@ -9,6 +9,9 @@ from harness.aws import AgentSession
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.microvm
+# For an overloaded host.
+CLOCK_TOLERANCE = 0.1
+
 Pair = tuple[AgentSession, AgentSession]
 
 
@@ -53,10 +56,12 @@ def test_an_agent_is_unprivileged_and_where_the_contract_says(neighbours: Pair) 
 
 
 def test_the_clock_is_right(neighbours: Pair) -> None:
-    """It is set when the agent starts, by a message that a busy machine may deliver late."""
-    before = time.time()
-    inside = neighbours[0].do("whoami")["time"]
-    assert before - 10 < inside < time.time() + 2
+    """The agent reads it between question and answer; it is set to within 5 ms where the host is not overloaded."""
+    for each in neighbours:
+        asked = time.time()
+        told = each.do("whoami")["time"]
+        answered = time.time()
+        assert asked - CLOCK_TOLERANCE < told < answered + CLOCK_TOLERANCE
 
 
 def test_what_ran_in_a_session_ends_with_it(toolbox, server) -> None:

@@ -30,9 +30,9 @@ mod mux;
 pub use mux::{Channel, ChannelStream, GuestEnd, HostEnd, MuxError};
 
 /// Newest protocol version of this build.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Oldest version this build still speaks.
-pub const OLDEST_VERSION: u16 = 1;
+pub const OLDEST_VERSION: u16 = 3;
 
 /// Name of the virtio-serial port that carries the channel.
 pub const PORT_NAME: &str = "coracle.channel";
@@ -42,5 +42,8 @@ pub const PROBE_ARGUMENT: &str = "coracle.probe";
 
 /// What a guest started with [`PROBE_ARGUMENT`] says.
 pub const PROBE_ANSWER: &str = "coracle-guest: this machine works";
+
+/// What a guest says on its console when it can be snapshotted.
+pub const SNAPSHOT_READY: &str = "the host has left, ready for a snapshot";
 
 pub use message::StreamHeader;

@@ -66,8 +66,16 @@ pub enum ToHost {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Request {
+    /// Moves the wall clock and tells it. A guest that shares its host's clock only tells it.
+    Clock {
+        /// How far to move it, in nanoseconds.
+        step_nanos: i64,
+    },
     /// Mounts the file system and starts the agent. Once per guest.
     Start(Box<StartAgent>),
+    /// Announces that the host will leave the channel for a snapshot to be taken. Once the guest has seen it leave, it
+    /// says [`crate::SNAPSHOT_READY`] on its console: a snapshot taken earlier could not be spoken to.
+    Snapshot,
     /// Tells a restored guest, whose agent runs, who it is now. Before any request to the agent.
     Resume(Resume),
     /// Sends a signal to the agent's process group.
@@ -88,6 +96,11 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Response {
+    /// To [`Request::Clock`].
+    Clock {
+        /// The wall clock after the step, in Unix nanoseconds.
+        unix_nanos: i64,
+    },
     /// To [`Request::Start`].
     Started {
         /// The agent's process id inside the guest.
@@ -97,7 +110,7 @@ pub enum Response {
     },
     /// To [`Request::Resume`].
     Resumed(Resumed),
-    /// To [`Request::Signal`] and [`Request::Shutdown`].
+    /// To [`Request::Snapshot`], [`Request::Signal`] and [`Request::Shutdown`].
     Done,
     /// To [`Request::Usage`].
     Usage(Usage),
@@ -162,8 +175,6 @@ pub struct StartAgent {
     pub root: Option<RootFilesystem>,
     /// Host name inside the sandbox.
     pub hostname: String,
-    /// Wall-clock time in Unix nanoseconds at the moment of sending; absent where the clock is shared.
-    pub clock_unix_nanos: Option<i64>,
     /// Fresh random bytes from the host for the guest's kernel, in hexadecimal; absent where the kernel is shared.
     pub entropy_hex: Option<String>,
     /// Program and arguments. A program without a slash is looked up in the environment's `PATH`.
@@ -194,8 +205,6 @@ pub struct SnapshotHook {
 pub struct Resume {
     /// Host name inside the sandbox.
     pub hostname: String,
-    /// Wall-clock time in Unix nanoseconds at the moment of sending.
-    pub clock_unix_nanos: i64,
     /// Fresh random bytes from the host for the guest's kernel, in hexadecimal.
     pub entropy_hex: String,
 }
@@ -205,7 +214,6 @@ impl fmt::Debug for Resume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resume")
             .field("hostname", &self.hostname)
-            .field("clock_unix_nanos", &self.clock_unix_nanos)
             .finish_non_exhaustive()
     }
 }
@@ -257,10 +265,10 @@ pub struct User {
 mod tests {
     use super::*;
 
-    /// Guests outlive servers: these bytes must parse for as long as version 1 is spoken.
+    /// Guests outlive servers: these bytes must parse for as long as version 3 is spoken.
     #[test]
-    fn version_1_on_the_wire() {
-        let golden = r#"{"id":1,"request":{"kind":"start","root":{"images":["code","base"],"scratch":"scratch"},"hostname":"h","clock_unix_nanos":1,"entropy_hex":"00","command":["python3"],"environment":{"A":"b"},"working_directory":"/var/task","user":{"uid":1000,"gid":1000}}}"#;
+    fn version_3_on_the_wire() {
+        let golden = r#"{"id":1,"request":{"kind":"start","root":{"images":["code","base"],"scratch":"scratch"},"hostname":"h","entropy_hex":"00","command":["python3"],"environment":{"A":"b"},"working_directory":"/var/task","user":{"uid":1000,"gid":1000}}}"#;
         let parsed: ToGuest = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
         let golden =
@@ -273,14 +281,14 @@ mod tests {
         let golden = r#"{"kind":"agent","port":8080}"#;
         let parsed: StreamHeader = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
-    }
-
-    /// As above, for version 2.
-    #[test]
-    fn version_2_on_the_wire() {
-        let golden =
-            r#"{"id":1,"request":{"kind":"resume","hostname":"h","clock_unix_nanos":1,"entropy_hex":"00"}}"#;
+        let golden = r#"{"id":1,"request":{"kind":"resume","hostname":"h","entropy_hex":"00"}}"#;
         let parsed: ToGuest = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"id":1,"request":{"kind":"clock","step_nanos":-1}}"#;
+        let parsed: ToGuest = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+        let golden = r#"{"kind":"response","id":1,"result":{"Ok":{"kind":"clock","unix_nanos":1}}}"#;
+        let parsed: ToHost = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
         let golden = r#"{"kind":"response","id":1,"result":{"Ok":{"kind":"resumed","told":1,"silent":0,"took_micros":9}}}"#;
         let parsed: ToHost = serde_json::from_str(golden).unwrap();
@@ -292,7 +300,6 @@ mod tests {
         let start = StartAgent {
             root: None,
             hostname: "h".into(),
-            clock_unix_nanos: None,
             entropy_hex: None,
             command: vec!["python3".into()],
             environment: [("API_KEY".to_owned(), "hunter2".to_owned())].into(),

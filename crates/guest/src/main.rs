@@ -10,6 +10,7 @@
 //! bytes, and the agent should have the processors.
 
 mod agent;
+mod clock;
 mod confine;
 mod console;
 mod failure;

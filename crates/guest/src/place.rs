@@ -6,9 +6,9 @@ use coracle_guest_proto::message::{AgentExit, Resume, Resumed, StartAgent, Start
 use rustix::process::WaitStatus;
 
 use crate::confine::Confinement;
-use crate::failure::Failure;
+use crate::failure::{Doing as _, Failure};
 use crate::machine::Machine;
-use crate::{agent, process};
+use crate::{agent, clock, process};
 
 /// How long killed processes get to vanish.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +23,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// Moves the wall clock, where there is one of the guest's own, and tells it in Unix nanoseconds.
+    pub(crate) fn clock(&self, step_nanos: i64) -> Result<i64, Failure> {
+        if matches!(self, Self::Machine(_)) && step_nanos != 0 {
+            clock::step(step_nanos).doing(|| "setting the clock".to_owned())?;
+        }
+        Ok(clock::unix_nanos())
+    }
+
     /// Makes the surroundings the agent is to find, and says how long that took.
     pub(crate) fn prepare(&self, start: &StartAgent) -> Result<StartTiming, Failure> {
         let begun = Instant::now();

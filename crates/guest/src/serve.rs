@@ -8,6 +8,7 @@
 //! frame that breaks the protocol ends its stream, nothing else. A start that fails is answered with the
 //! reason and leaves the guest as it is: the host ends it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub(crate) struct Guest {
     logs: Replaceable,
     /// Whether the host has asked for the end.
     over: watch::Sender<bool>,
+    /// Whether the host has said that it leaves for a snapshot.
+    snapshot_announced: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +82,7 @@ impl Guest {
             control: Replaceable::default(),
             logs: Replaceable::default(),
             over: watch::Sender::new(false),
+            snapshot_announced: AtomicBool::new(false),
         })
     }
 
@@ -99,6 +103,11 @@ impl Guest {
                 }
             }
         }
+    }
+
+    /// Whether the host that has left said that it leaves for a snapshot. Says so once.
+    pub(crate) fn take_snapshot_announced(&self) -> bool {
+        self.snapshot_announced.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the agent and everything it started, at once.
@@ -166,7 +175,15 @@ impl Guest {
 
     async fn handle(self: &Arc<Self>, request: Request) -> Result<Response, Failure> {
         match request {
+            Request::Clock { step_nanos } => {
+                let unix_nanos = self.place.clock(step_nanos)?;
+                Ok(Response::Clock { unix_nanos })
+            }
             Request::Start(start) => self.start(&start),
+            Request::Snapshot => {
+                self.snapshot_announced.store(true, Ordering::Relaxed);
+                Ok(Response::Done)
+            }
             Request::Resume(resume) => self.resume(&resume).await.map(Response::Resumed),
             Request::Usage => Ok(Response::Usage(self.place.usage())),
             Request::Signal { signal } => self.signal(signal),

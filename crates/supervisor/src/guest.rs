@@ -15,10 +15,16 @@ use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeade
 use tokio::io::WriteHalf;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::clock;
+
 /// How long a connection to the agent may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the guest may take to prepare its file system and start the agent's process.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the guest may take to answer what costs it nothing.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long setting the guest's clock may take.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the guest may take to resume the agent.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections being made at once; the guest's queue of new streams is longer.
@@ -131,9 +137,44 @@ impl Guest {
             .map_err(|_| GuestError::Silent(timeout))?
     }
 
-    /// Has the guest start the agent's process, with the clock and the entropy of this moment.
+    /// Sets the guest's wall clock to the host's, where it has one of its own. What it was set to is off by no more
+    /// than [`clock::TOLERANCE`], or, on a host that is too busy for it, by as little as could be had.
+    pub(crate) async fn set_clock(&self) -> Result<(), GuestError> {
+        tokio::time::timeout(CLOCK_TIMEOUT, async {
+            let mut step = 0;
+            for _ in 0..clock::MAX_READINGS {
+                let reading = self.read_clock(step).await?;
+                step = match reading.judge() {
+                    clock::Verdict::Right => return Ok(()),
+                    clock::Verdict::Wrong { by } => by.saturating_neg(),
+                    clock::Verdict::Unclear => 0,
+                };
+            }
+            tracing::warn!("the clock of a sandbox could not be read well enough to set it precisely: this machine is overloaded");
+            Ok(())
+        })
+        .await
+        .unwrap_or(Err(GuestError::Silent(CLOCK_TIMEOUT)))
+    }
+
+    /// Moves the guest's wall clock by as many nanoseconds, and reads it.
+    async fn read_clock(&self, step_nanos: i64) -> Result<clock::Reading, GuestError> {
+        let asked = unix_nanos();
+        let answer = self.ask(Request::Clock { step_nanos }).await?;
+        let answered = unix_nanos();
+        match answer {
+            Response::Clock { unix_nanos: told } => Ok(clock::Reading {
+                asked,
+                told,
+                answered,
+            }),
+            _ => Err(GuestError::WrongAnswer),
+        }
+    }
+
+    /// Has the guest start the agent's process, at the time and with entropy of this moment.
     pub(crate) async fn start_agent(&self, mut start: StartAgent) -> Result<(), GuestError> {
-        start.clock_unix_nanos = start.clock_unix_nanos.map(|_| unix_nanos());
+        self.set_clock().await?;
         start.entropy_hex = start.entropy_hex.map(|_| entropy());
         match self
             .request(Request::Start(Box::new(start)), START_TIMEOUT)
@@ -144,11 +185,19 @@ impl Guest {
         }
     }
 
+    /// Has the guest expect that this host leaves and that it is snapshotted then.
+    pub(crate) async fn announce_snapshot(&self) -> Result<(), GuestError> {
+        match self.request(Request::Snapshot, ANSWER_TIMEOUT).await? {
+            Response::Done => Ok(()),
+            _ => Err(GuestError::WrongAnswer),
+        }
+    }
+
     /// Has a restored guest become a sandbox of its own.
     pub(crate) async fn resume(&self, hostname: String) -> Result<Resumed, GuestError> {
+        self.set_clock().await?;
         let resume = Resume {
             hostname,
-            clock_unix_nanos: unix_nanos(),
             entropy_hex: entropy(),
         };
         match self.request(Request::Resume(resume), RESUME_TIMEOUT).await? {

@@ -9,6 +9,7 @@
 //! `session` has the life of one session; [`driver`] how sandboxes are made; [`Directory`] who owns a session
 //! across restarts and machines; [`LogFiles`] what agents print, kept and read back.
 
+mod clock;
 mod directory;
 pub mod driver;
 mod guest;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::UnixStream;
@@ -22,6 +22,8 @@ use crate::tail::Tail;
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last output of an ended machine gets to arrive.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the console is looked at while something is awaited there.
+const CONSOLE_LOOK: Duration = Duration::from_millis(5);
 /// Lines of the console in a report.
 const REPORTED_LINES: usize = 20;
 
@@ -58,6 +60,16 @@ pub enum VmError {
     /// The machine ended while it was being started.
     #[error("the machine ended early: {0}")]
     Ended(String),
+    /// The guest did not write on its console what it should have.
+    #[error("the guest did not say {awaited:?} within {limit:?}; its console: {console}")]
+    Silent {
+        /// What it should have written.
+        awaited: String,
+        /// The time it had.
+        limit: Duration,
+        /// The last lines of its console.
+        console: String,
+    },
     /// The guest did not come up in time.
     #[error("the guest did not open its channel within {limit:?}; its console: {console}")]
     Timeout {
@@ -214,6 +226,28 @@ impl Vm {
             .lines(usize::MAX)
             .iter()
             .any(|line| line.contains(text))
+    }
+
+    /// Waits until the guest has written this on its console.
+    ///
+    /// # Errors
+    /// When it has not within `limit`, or the machine ends first.
+    pub async fn console_said(&mut self, text: &str, limit: Duration) -> Result<(), VmError> {
+        let deadline = Instant::now() + limit;
+        while !self.console_says(text) {
+            tokio::select! {
+                () = tokio::time::sleep(CONSOLE_LOOK) => {}
+                _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+            }
+            if Instant::now() > deadline {
+                return Err(VmError::Silent {
+                    awaited: text.to_owned(),
+                    limit,
+                    console: self.console.lines(REPORTED_LINES).join(" | "),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Ends the machine now and waits until nothing is left of it.

@@ -1,7 +1,7 @@
 //! The guest as the first process of a microVM.
 //!
 //! ```text
-//!  kernel ─▶ mounts, modules ─▶ channel ─▶ Start: clock, seed, disks, network ─▶ agent ─▶ power off
+//!  kernel ─▶ mounts, modules ─▶ channel ─▶ clock ─▶ Start: seed, disks, network ─▶ agent ─▶ power off
 //! ```
 //!
 //! A guest that cannot go on says why in one line on the console and powers off; the host reads that line. The
@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coracle_guest_proto::message::{Resume, Resumed, StartAgent, Usage};
-use coracle_guest_proto::{PORT_NAME, PROBE_ANSWER, PROBE_ARGUMENT};
+use coracle_guest_proto::{PORT_NAME, PROBE_ANSWER, PROBE_ARGUMENT, SNAPSHOT_READY};
 use rustix::mount::MountFlags;
 use rustix::process::{Pid, Signal};
 use rustix::system::RebootCommand;
@@ -82,6 +82,10 @@ async fn run() -> Result<(), Failure> {
         if let Ok(true) = guest.serve(connection).await {
             return Ok(());
         }
+        if guest.take_snapshot_announced() {
+            port.left().await;
+            say(SNAPSHOT_READY);
+        }
     }
 }
 
@@ -102,11 +106,8 @@ impl Machine {
         self.kernel_micros
     }
 
-    /// Makes the machine what the host asks for: its time, its name, its random numbers, its file system.
+    /// Makes the machine what the host asks for: its name, its random numbers, its file system.
     pub(crate) fn prepare(&self, start: &StartAgent) -> Result<(), Failure> {
-        if let Some(nanos) = start.clock_unix_nanos {
-            seed::set_clock(nanos)?;
-        }
         if let Some(entropy) = &start.entropy_hex {
             seed::add_entropy(entropy)?;
         }
@@ -125,11 +126,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes a restored machine one of its own. The clock comes first, because the time it was told passes; then
-    /// random numbers, because the rest is made of them; the agent's processes come last, because they use it all.
+    /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them; the
+    /// agent's processes come last, because they use it all.
     pub(crate) async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
         let begun = std::time::Instant::now();
-        seed::set_clock(resume.clock_unix_nanos)?;
         seed::add_entropy(&resume.entropy_hex)?;
         seed::reseed()?;
         rustix::system::sethostname(resume.hostname.as_bytes())

@@ -48,6 +48,13 @@ impl Port {
         ))
     }
 
+    /// Waits until there is no host.
+    pub(super) async fn left(&self) {
+        while self.has_host() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
     fn has_host(&self) -> bool {
         let mut look = [PollFd::new(&self.0, PollFlags::IN | PollFlags::OUT)];
         let looked = rustix::event::poll(&mut look, Some(&rustix::time::Timespec::default()));

@@ -1,22 +1,11 @@
-//! What a machine must not share with another one: the time it woke up at, and its random numbers.
+//! Random numbers that a machine does not share with another one.
 
 use std::fs::File;
-
-use rustix::time::{ClockId, Timespec};
 
 use crate::failure::{Doing as _, Failure};
 
 /// Most random bytes taken from the host at once.
 const MAX_ENTROPY: usize = 64;
-
-/// Sets the wall clock.
-pub(super) fn set_clock(unix_nanos: i64) -> Result<(), Failure> {
-    let time = Timespec {
-        tv_sec: unix_nanos.div_euclid(1_000_000_000),
-        tv_nsec: unix_nanos.rem_euclid(1_000_000_000),
-    };
-    rustix::time::clock_settime(ClockId::Realtime, time).doing(|| "setting the clock".to_owned())
-}
 
 /// The argument of `RNDADDENTROPY` (random(4)).
 #[repr(C)]

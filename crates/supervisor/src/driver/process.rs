@@ -100,7 +100,6 @@ impl ProcessDriver {
         Ok(StartAgent {
             root: None,
             hostname: sandbox.to_string(),
-            clock_unix_nanos: None,
             entropy_hex: None,
             command: launch::command(program, &interpreter),
             environment,

@@ -113,31 +113,36 @@ impl Connection {
         }
     }
 
-    /// Does what the supervisor does first: starts the agent, or resumes it.
+    /// Does what the supervisor does first: sets the clock, and starts the agent or resumes it.
     pub(crate) async fn start(&mut self, start: Start) {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
-        let now = i64::try_from(now.as_nanos()).unwrap();
+        for _ in 0..2 {
+            let told = self.clock(0).await;
+            self.clock(unix_nanos() - told).await;
+        }
         let entropy = || {
             let bytes: [u8; 32] = rand::random();
             bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
         };
         let request = match start {
             Start::Agent(mut start) => {
-                start.clock_unix_nanos = start.clock_unix_nanos.map(|_| now);
                 start.entropy_hex = start.entropy_hex.map(|_| entropy());
                 Request::Start(start)
             }
             Start::Resume { hostname } => Request::Resume(Resume {
                 hostname,
-                clock_unix_nanos: now,
                 entropy_hex: entropy(),
             }),
         };
         match self.request(request).await.unwrap() {
             Response::Started { .. } => {}
             Response::Resumed(resumed) => println!("{resumed:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn clock(&mut self, step_nanos: i64) -> i64 {
+        match self.request(Request::Clock { step_nanos }).await.unwrap() {
+            Response::Clock { unix_nanos } => unix_nanos,
             other => panic!("{other:?}"),
         }
     }
@@ -245,6 +250,11 @@ impl Connection {
             .expect("a head");
         answer.split_off(end + 4)
     }
+}
+
+fn unix_nanos() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(now.unwrap().as_nanos()).unwrap()
 }
 
 fn rand_nonce() -> [u8; 16] {

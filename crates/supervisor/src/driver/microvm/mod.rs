@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
+use coracle_guest_proto::SNAPSHOT_READY;
 use coracle_types::SandboxId;
 use coracle_vmm::{
     Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, ProbeError, Vm, VmError,
@@ -50,9 +51,8 @@ const SCRATCH_DISK: &str = "scratch";
 const SCRATCH_FILE: &str = "scratch.ext4";
 /// Most bytes that templates may take on disk.
 const TEMPLATES_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
-/// How long a guest gets to notice that its host has left, before it is snapshotted: it looks every 20 ms, and
-/// closing the channel takes up to a second. That it did is proved by a restore.
-const FAREWELL: Duration = Duration::from_millis(1200);
+/// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// What executes guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -411,7 +411,7 @@ impl Microvms {
         start.snapshot = Some(loaded.hook);
         let saved = async {
             readiness::bring_up(channel, start, agent, template).await?;
-            tokio::time::sleep(FAREWELL).await;
+            vm.console_said(SNAPSHOT_READY, FAREWELL).await?;
             let state = vm.save().await?;
             let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
             tokio::fs::rename(scratch, draft.scratch()).await?;

@@ -81,8 +81,7 @@ fn load_code(
                 scratch: SCRATCH_DISK.to_owned(),
             }),
             hostname: String::new(),
-            // Asks for both; whoever sends this fills them in.
-            clock_unix_nanos: Some(0),
+            // Asks for it; whoever sends this fills it in.
             entropy_hex: Some(String::new()),
             command: launch::command(program, program.runtime.interpreter()),
             environment: launch::environment(environment, &folder, &format!("/home/{AGENT_USER}")),

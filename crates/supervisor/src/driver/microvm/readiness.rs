@@ -66,7 +66,9 @@ pub(super) async fn bring_up(
         Err(GuestError::Refused(reason)) => Err(Fault::NotStarted(reason)),
         Err(error) => return Err(NotReady::Guest(error)),
     };
-    let Err(fault) = fault else { return Ok(()) };
+    let Err(fault) = fault else {
+        return guest.announce_snapshot().await.map_err(NotReady::Guest);
+    };
     tokio::time::sleep(OUTPUT_TIMEOUT).await;
     let mut text = format!("The agent did not become ready. Phase {fault}.");
     let lines = output.lines();

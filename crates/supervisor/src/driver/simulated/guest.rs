@@ -184,6 +184,11 @@ async fn serve_control(stream: ChannelStream, world: Arc<World>, agent: Arc<Agen
 
 async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Result<Response, String> {
     match request {
+        Request::Clock { .. } => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let unix_nanos = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+            Ok(Response::Clock { unix_nanos })
+        }
         Request::Start(start) => {
             start_agent(*start, world, agent).await?;
             Ok(Response::Started {
@@ -205,7 +210,7 @@ async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Resul
             });
             Ok(Response::Done)
         }
-        Request::Resume(_) => Err("a simulated sandbox is never restored".to_owned()),
+        Request::Snapshot | Request::Resume(_) => Err("a simulated sandbox is never restored".to_owned()),
         Request::Usage => Ok(Response::Usage(Usage::default())),
     }
 }

@@ -118,7 +118,6 @@ impl Driver for SimulatedDriver {
         let start = StartAgent {
             root: None,
             hostname: sandbox.to_string(),
-            clock_unix_nanos: None,
             entropy_hex: None,
             command: vec!["simulated".to_owned()],
             environment: agent.environment.clone(),
