@@ -38,6 +38,12 @@ def test_killed_by_a_signal(session: AgentSession) -> None:
     assert session.do("recall") is None
 
 
+def test_exit_between_the_head_and_the_body_of_an_answer(session: AgentSession) -> None:
+    said = session.fails("exit_after_head", code=5)
+    assert (said["status"], said["code"]) == (424, "RuntimeClientError")
+    assert "exited with code 5" in said["message"]
+
+
 def test_exit_while_streaming_breaks_the_stream(session: AgentSession) -> None:
     stream = session.start("exit_while_streaming", code=1)["response"]
     assert stream.read(5)

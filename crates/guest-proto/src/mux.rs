@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
@@ -22,6 +22,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: usize = 256;
 /// Most bytes a side buffers for all streams of a channel; yamux grants each stream 256 KiB to begin with.
 const MAX_BUFFERED: usize = MAX_STREAMS * 256 * 1024;
+/// What is put together into one write, in bytes: a frame of the usual size with its header.
+const WRITE_BUFFER: usize = 32 * 1024;
 /// Streams waiting to be opened or accepted.
 const QUEUE: usize = 64;
 
@@ -107,7 +109,7 @@ impl HostEnd {
             .map_err(|_| MuxError::HandshakeTimeout)??;
         let (open, requests) = mpsc::channel(QUEUE);
         let (closing, closed) = watch::channel(false);
-        let connection = yamux::Connection::new(channel.compat(), config(), yamux::Mode::Client);
+        let connection = yamux::Connection::new(buffered(channel), config(), yamux::Mode::Client);
         tokio::spawn(drive_host(connection, requests, closing));
         Ok(Self { open, closed })
     }
@@ -191,7 +193,7 @@ impl GuestEnd {
     pub async fn accept(mut channel: impl Channel) -> Result<Self, MuxError> {
         handshake::guest(&mut channel).await?;
         let (sender, streams) = mpsc::channel(QUEUE);
-        let mut connection = yamux::Connection::new(channel.compat(), config(), yamux::Mode::Server);
+        let mut connection = yamux::Connection::new(buffered(channel), config(), yamux::Mode::Server);
         tokio::spawn(async move {
             while let Some(Ok(stream)) = poll_fn(|cx| connection.poll_next_inbound(cx)).await {
                 // The queue is as long as yamux's own backlog; a host that overruns it is told by a reset.
@@ -210,6 +212,12 @@ impl GuestEnd {
             .await
             .map(|stream| ChannelStream(stream.compat()))
     }
+}
+
+/// yamux writes the header and the body of a frame one after the other, and flushes when it has no more to write.
+/// Each write of a guest leaves its machine, so they are put together.
+fn buffered<T: Channel>(channel: T) -> Compat<BufWriter<T>> {
+    BufWriter::with_capacity(WRITE_BUFFER, channel).compat()
 }
 
 fn config() -> yamux::Config {

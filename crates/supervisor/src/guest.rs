@@ -9,16 +9,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
-    AgentExit, Dialed, Event, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
+    AgentExit, Event, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
 };
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeader};
 use tokio::io::WriteHalf;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock;
+use crate::connection::{AgentConnection, ConnectError, DIAL_TIMEOUT};
 
-/// How long a connection to the agent may take.
-const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the guest may take to prepare its file system and start the agent's process.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the guest may take to answer what costs it nothing.
@@ -52,27 +51,13 @@ pub enum GuestError {
     Send(#[source] FrameError),
 }
 
-/// Why there is no connection to the agent.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// Nobody listens on the agent's port, or the agent is not running.
-    #[error("the agent does not accept connections: {0}")]
-    Refused(String),
-    /// The guest did not answer in time.
-    #[error("no connection to the agent within {DIAL_TIMEOUT:?}")]
-    Timeout,
-    /// The channel failed: the sandbox is ending or broken.
-    #[error("the channel to the sandbox failed")]
-    Channel(#[source] MuxError),
-}
-
 /// A connected guest.
 pub(crate) struct Guest {
     end: HostEnd,
     control: tokio::sync::Mutex<Control>,
     pending: Arc<Pending>,
     exit: watch::Receiver<Option<AgentExit>>,
-    dials: Semaphore,
+    dials: Arc<Semaphore>,
 }
 
 struct Control {
@@ -121,7 +106,7 @@ impl Guest {
             control,
             pending,
             exit,
-            dials: Semaphore::new(MAX_DIALS),
+            dials: Arc::new(Semaphore::new(MAX_DIALS)),
         })
     }
 
@@ -226,20 +211,16 @@ impl Guest {
             .map_err(|reason| GuestError::Refused(cut(reason)))
     }
 
-    /// Connects to a port of the agent.
-    pub(crate) async fn dial(&self, port: u16) -> Result<ChannelStream, ConnectError> {
+    /// Begins a connection to a port of the agent.
+    pub(crate) async fn dial(&self, port: u16) -> Result<AgentConnection, ConnectError> {
         tokio::time::timeout(DIAL_TIMEOUT, async {
-            let _permit = self.dials.acquire().await;
-            let mut stream = self
-                .end
-                .open(&StreamHeader::Agent { port })
-                .await
-                .map_err(ConnectError::Channel)?;
-            match frame::read(&mut stream).await {
-                Ok(Dialed::Connected) => Ok(stream),
-                Ok(Dialed::Refused { reason }) => Err(ConnectError::Refused(cut(reason))),
-                Err(error) => Err(ConnectError::Channel(error.into())),
-            }
+            // The semaphore is never closed.
+            let permit = Arc::clone(&self.dials).acquire_owned().await.ok();
+            let stream = self.end.open(&StreamHeader::Agent { port }).await;
+            Ok(AgentConnection::new(
+                stream.map_err(ConnectError::Channel)?,
+                permit,
+            ))
         })
         .await
         .map_err(|_| ConnectError::Timeout)?
@@ -274,7 +255,7 @@ fn entropy() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
-fn cut(mut text: String) -> String {
+pub(crate) fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MAX_TEXT));
     text
 }

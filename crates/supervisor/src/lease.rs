@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_guest_proto::ChannelStream;
 use coracle_types::{SandboxId, SessionKey, VersionNumber};
 use tokio::sync::mpsc;
 
-use crate::guest::{ConnectError, Guest};
+use crate::connection::{AgentConnection, ConnectError};
+use crate::guest::Guest;
 use crate::session::{SessionEnd, Shared, StartPhases};
 
 /// How long a broken request waits for the news of why it broke.
@@ -40,12 +40,12 @@ impl Lease {
         }
     }
 
-    /// Opens a byte stream to the agent's port. One at a time: the number of streams of a sandbox is bounded,
-    /// and the limit of requests counts one for each lease. Dropping the stream resets the agent's connection.
+    /// Opens a byte stream to the agent's port, which fails when used if the agent does not accept it. One at a
+    /// time: the number of streams of a sandbox is bounded, and the limit of requests counts one for each lease.
     ///
     /// # Errors
-    /// When the agent does not accept the connection, or the session has ended.
-    pub async fn connect(&self) -> Result<ChannelStream, ConnectError> {
+    /// When the session has ended.
+    pub async fn connect(&self) -> Result<AgentConnection, ConnectError> {
         self.guest.dial(self.session.agent_port).await
     }
 

@@ -10,6 +10,7 @@
 //! across restarts and machines; [`LogFiles`] what agents print, kept and read back.
 
 mod clock;
+mod connection;
 mod directory;
 pub mod driver;
 mod guest;
@@ -23,8 +24,9 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use connection::{AgentConnection, ConnectError};
 pub use directory::{Directory, DirectoryError};
-pub use guest::{ConnectError, GuestError};
+pub use guest::GuestError;
 pub use lease::Lease;
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
 pub use session::{

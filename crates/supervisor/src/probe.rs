@@ -4,13 +4,13 @@
 //! probe. An MCP server without a `/ping` is healthy when it answers at all.
 
 use bytes::Bytes;
-use coracle_guest_proto::ChannelStream;
 use coracle_types::ServerProtocol;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
+use crate::connection::{AgentConnection, ConnectError};
 use crate::guest::Guest;
 use crate::session::life::Probe;
 
@@ -29,7 +29,10 @@ pub(crate) async fn ping(guest: &Guest, port: u16, protocol: ServerProtocol) -> 
     };
     match exchange(stream, Method::GET, Uri::from_static("/ping")).await {
         Ok((status, body)) => judge(protocol, status, &body),
-        Err(error) => Probe::Failed(format!("GET /ping failed: {error}")),
+        Err(error) => Probe::Failed(match ConnectError::behind(&error) {
+            Some(reason) => reason.to_string(),
+            None => format!("GET /ping failed: {error}"),
+        }),
     }
 }
 
@@ -40,11 +43,11 @@ pub(crate) async fn post(guest: &Guest, port: u16, path: &str) -> Result<StatusC
     let answered = exchange(stream, Method::POST, path).await;
     answered
         .map(|(status, _)| status)
-        .map_err(|error| error.to_string())
+        .map_err(|error| ConnectError::behind(&error).map_or_else(|| error.to_string(), ToString::to_string))
 }
 
 async fn exchange(
-    stream: ChannelStream,
+    stream: AgentConnection,
     method: Method,
     uri: Uri,
 ) -> Result<(StatusCode, Bytes), hyper::Error> {

@@ -235,6 +235,15 @@ class Handler(BaseHTTPRequestHandler):
         print(say, flush=True)
         os._exit(code)
 
+    def do_exit_after_head(self, code):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.flush()
+        time.sleep(0.2)  # the head is on its way
+        os._exit(code)
+
     def do_exit_while_streaming(self, code):
         self.begin_stream()
         self.event("first")

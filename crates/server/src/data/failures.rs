@@ -1,7 +1,7 @@
 //! What a caller is told when an agent or its session fails: the text of the service, which clients match on,
 //! and then what really happened.
 
-use coracle_supervisor::{AcquireError, ConnectError, SessionEnd, StopError};
+use coracle_supervisor::{AcquireError, SessionEnd, StopError};
 use coracle_wire::Error;
 use http::StatusCode;
 
@@ -78,30 +78,25 @@ pub(super) fn answered(status: StatusCode, body: &[u8]) -> Error {
 
 /// The agent gave no answer. `end` is how its session ended, if it did.
 pub(super) fn unanswered(error: &RelayError, end: Option<&SessionEnd>) -> Error {
-    match (end, error) {
-        (Some(end), _) => {
-            let what = format!("While answering: {}.", end.reason);
-            Error::runtime_client(with_details(HEALTH_FAILED, &what, &end.last_log_lines))
-        }
-        (None, RelayError::Silent(after)) => Error::runtime_client(format!(
+    let unreachable = error.unreachable();
+    if let Some(end) = end {
+        let when = if unreachable.is_some() { "Before" } else { "While" };
+        let what = format!("{when} answering: {}.", end.reason);
+        return Error::runtime_client(with_details(HEALTH_FAILED, &what, &end.last_log_lines));
+    }
+    if let Some(reason) = unreachable {
+        return Error::runtime_client(format!("The agent accepts no connection on its port: {reason}"));
+    }
+    Error::runtime_client(match error {
+        RelayError::Silent(after) => format!(
             "The agent timed out: it sent no answer within {} seconds",
             after.as_secs()
-        )),
-        (None, RelayError::Broken(cause)) => Error::runtime_client(format!(
-            "The agent closed the connection without an HTTP answer, and goes on running: {cause}"
-        )),
-    }
-}
-
-/// The agent accepted no connection.
-pub(super) fn unreachable(reason: &ConnectError, end: Option<&SessionEnd>) -> Error {
-    match end {
-        Some(end) => {
-            let what = format!("Before answering: {}.", end.reason);
-            Error::runtime_client(with_details(HEALTH_FAILED, &what, &end.last_log_lines))
-        }
-        None => Error::runtime_client(format!("The agent accepts no connection on its port: {reason}")),
-    }
+        ),
+        broken => format!(
+            "The agent closed the connection without an HTTP answer, and goes on running: {}",
+            crate::error_chain(broken)
+        ),
+    })
 }
 
 fn with_details(text: &str, what: &str, last_log_lines: &[String]) -> String {

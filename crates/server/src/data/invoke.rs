@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use coracle_guest_proto::ChannelStream;
 use coracle_supervisor::Lease;
 use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
@@ -15,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
-use super::relay::{RelayedBody, relay};
+use super::relay::{RelayError, RelayedBody, relay};
 use super::routes::Served;
 use super::target::Target;
 use super::{DataPlane, bearer, envelope, failures, headers, mcp, trace};
@@ -34,6 +33,7 @@ struct Invocation<'a> {
     /// The caller's headers, with trace headers in any case.
     headers: HeaderMap,
     input: InvokeAgentRuntimeRequest,
+    body: &'a Spooled,
     /// The body, if it is small enough to look into.
     peeked: Option<&'a Bytes>,
 }
@@ -53,7 +53,7 @@ impl DataPlane {
     ) -> Result<Response<ResponseBody>, Error> {
         let peeked = body.in_memory();
         match self
-            .try_invoke(caller, labels, parts, body, peeked.as_ref())
+            .try_invoke(caller, labels, parts, &body, peeked.as_ref())
             .await
         {
             Ok(response) => Ok(response),
@@ -112,7 +112,7 @@ impl DataPlane {
         caller: &Caller,
         labels: &Labels,
         parts: &Parts,
-        body: Spooled,
+        body: &Spooled,
         peeked: Option<&Bytes>,
     ) -> Result<Response<ResponseBody>, Error> {
         let input = coracle_wire::parse_head::<InvokeAgentRuntime>(labels, parts)?;
@@ -141,7 +141,6 @@ impl DataPlane {
                 session: input.runtime_session_id.clone().unwrap_or_else(SessionId::random),
             }
         };
-        let (lease, served, stream) = self.connected(&target, key, served).await?;
         let mut headers = parts.headers.clone();
         // It proves the caller to this server and is nobody else's business.
         headers.remove(AUTHORIZATION);
@@ -150,33 +149,24 @@ impl DataPlane {
             caller,
             headers,
             input,
+            body,
             peeked,
         };
-        self.exchange(invocation, body, lease, stream, &served).await
-    }
-
-    /// A session and a connection to its agent. An agent that turns out to have ended is started anew, once:
-    /// nothing was sent to it.
-    async fn connected(
-        &self,
-        target: &Target,
-        key: SessionKey,
-        served: Arc<Served>,
-    ) -> Result<(Lease, Arc<Served>, ChannelStream), Error> {
-        let (lease, serves) = self.session(target, key.clone(), served.clone()).await?;
-        let error = match lease.connect().await {
-            Ok(stream) => return Ok((lease, serves, stream)),
+        let (lease, served) = self.session(&target, key.clone(), served.clone()).await?;
+        let error = match self.send(&invocation, &lease, &served).await {
+            Ok(response) => return self.passed_on(&invocation, response, &lease, &served).await,
             Err(error) => error,
         };
         let end = lease.why_failed().await;
-        if end.is_none() || lease.started_now() {
-            return Err(failures::unreachable(&error, end.as_ref()));
+        if end.is_none() || lease.started_now() || !error.nothing_sent() {
+            return Err(failures::unanswered(&error, end.as_ref()));
         }
+        // The agent had ended before this request, which therefore starts it anew.
         drop(lease);
-        let (lease, serves) = self.session(target, key, served).await?;
-        match lease.connect().await {
-            Ok(stream) => Ok((lease, serves, stream)),
-            Err(error) => Err(failures::unreachable(&error, lease.why_failed().await.as_ref())),
+        let (lease, served) = self.session(&target, key, served).await?;
+        match self.send(&invocation, &lease, &served).await {
+            Ok(response) => self.passed_on(&invocation, response, &lease, &served).await,
+            Err(error) => Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
         }
     }
 
@@ -186,14 +176,14 @@ impl DataPlane {
         target: &Target,
         key: SessionKey,
         served: Arc<Served>,
-    ) -> Result<(Lease, Arc<Served>), Error> {
+    ) -> Result<(Arc<Lease>, Arc<Served>), Error> {
         let account = &target.owner.account;
         if self.supervisor.session(&key).is_none() {
             self.rates.take(account, Class::NewSession)?;
         }
         let _counted = self.sessions.admit(account, &key, &self.supervisor)?;
         let acquired = self.supervisor.acquire(key.clone(), served.spec.clone()).await;
-        let lease = acquired.map_err(failures::not_acquired)?;
+        let lease = Arc::new(acquired.map_err(failures::not_acquired)?);
         if lease.started_now() {
             let phases = lease.start_phases();
             tracing::info!(session = %key, version = %lease.version(), ?phases, "session started");
@@ -210,26 +200,37 @@ impl DataPlane {
         Ok((lease, served))
     }
 
-    async fn exchange(
+    /// Sends the request to the session's agent and waits for its answer to begin.
+    async fn send(
         &self,
-        invocation: Invocation<'_>,
-        body: Spooled,
-        lease: Lease,
-        stream: ChannelStream,
+        invocation: &Invocation<'_>,
+        lease: &Arc<Lease>,
+        served: &Served,
+    ) -> Result<Response<RelayedBody<Arc<Lease>>>, RelayError> {
+        let mut request = Request::new(invocation.body.body());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = served.path.clone();
+        *request.headers_mut() = invocation.headers_to_agent(&lease.key().session, served);
+        let stream = lease.connect().await.map_err(RelayError::Unreachable)?;
+        relay(
+            stream,
+            request,
+            self.request_timeout,
+            self.stream_timeout,
+            lease.clone(),
+        )
+        .await
+    }
+
+    /// The caller's answer, made of the agent's.
+    async fn passed_on(
+        &self,
+        invocation: &Invocation<'_>,
+        response: Response<RelayedBody<Arc<Lease>>>,
+        lease: &Lease,
         served: &Served,
     ) -> Result<Response<ResponseBody>, Error> {
-        let key = lease.key().clone();
-        let mut request = Request::new(body.into_body());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = served.spec.agent.path.parse().map_err(Error::internal)?;
-        *request.headers_mut() = invocation.headers_to_agent(&key.session, served);
-        let lease = Arc::new(lease);
-        let held = lease.clone();
-        let relayed = relay(stream, request, self.request_timeout, self.stream_timeout, held).await;
-        let response = match relayed {
-            Ok(response) => response,
-            Err(error) => return Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
-        };
+        let key = lease.key();
         let is_mcp = served.spec.agent.protocol == ServerProtocol::Mcp;
         // An MCP client whose session the agent no longer knows has to begin anew, which it does on a 404.
         let named = invocation.input.mcp_session_id.is_some();
@@ -242,7 +243,7 @@ impl DataPlane {
         *answer.status_mut() = head.status;
         *answer.headers_mut() = headers::to_caller(&head.headers, &invocation.headers, &key.session);
         if is_mcp {
-            self.mcp.learn(&key, &head.headers, &self.supervisor);
+            self.mcp.learn(key, &head.headers, &self.supervisor);
             let sent = invocation.headers.get(&mcp::SESSION_ID).cloned();
             if let Some(id) = sent.or_else(|| HeaderValue::from_str(key.session.as_str()).ok()) {
                 answer.headers_mut().entry(mcp::SESSION_ID).or_insert(id);

@@ -18,6 +18,7 @@ use coracle_wire::Error;
 use coracle_wire::control::{
     AgentRuntimeArtifact, AuthorizerConfiguration, CustomJWTAuthorizerConfiguration,
 };
+use http::Uri;
 use serde::{Deserialize, Serialize};
 
 use super::environment;
@@ -41,6 +42,8 @@ pub struct Resolution {
 pub(super) struct Served {
     /// What its sessions run.
     pub(super) spec: Arc<SessionSpec>,
+    /// Where its agent takes invocations.
+    pub(super) path: Uri,
     /// Names of further headers that its agent sees.
     pub(super) allowed_headers: Vec<String>,
     /// Whose tokens it takes; `None` if it takes signatures.
@@ -162,6 +165,7 @@ impl Routes {
             .unwrap_or_else(|| config.init_timeout());
         let arn = version.runtime.arn();
         Ok(Served {
+            path: agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
             authorizer: config
                 .authorizer_configuration

@@ -2,19 +2,23 @@
 //!
 //! No byte of a request reaches an agent before its signature has been checked, and the signature covers the
 //! whole body. So a body is *spooled*: shown to whoever checks it as it arrives, kept in memory while it is
-//! small and in an unlinked file once it is not.
+//! small and in an unlinked file once it is not. What is spooled can be sent again.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use tokio::io::{AsyncRead, AsyncSeekExt, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
+use tokio::task::JoinHandle;
 
 /// Any error a body can end with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -72,7 +76,7 @@ pub struct Spooled {
 #[derive(Debug)]
 enum Content {
     Memory(Bytes),
-    File(tokio::fs::File),
+    File(Arc<File>),
 }
 
 impl Spooled {
@@ -92,7 +96,7 @@ impl Spooled {
         match self.content {
             Content::Memory(bytes) => Ok(bytes),
             Content::File(_) => self
-                .into_body()
+                .body()
                 .collect()
                 .await
                 .map(http_body_util::Collected::to_bytes)
@@ -100,15 +104,16 @@ impl Spooled {
         }
     }
 
-    /// The body as a stream that is read as it is sent.
-    pub fn into_body(self) -> SpooledBody {
-        let reader = match self.content {
-            Content::Memory(bytes) => Reader::Memory(bytes),
-            Content::File(file) => Reader::File(file, BytesMut::new()),
+    /// The body as a stream that is read as it is sent, from its beginning.
+    pub fn body(&self) -> SpooledBody {
+        let reader = match &self.content {
+            Content::Memory(bytes) => Reader::Memory(bytes.clone()),
+            Content::File(file) => Reader::File(file.clone(), None),
         };
         SpooledBody {
             reader,
-            left: self.length,
+            sent: 0,
+            length: self.length,
         }
     }
 }
@@ -184,8 +189,7 @@ where
     let content = match file {
         Some(mut file) => {
             file.flush().await.map_err(SpoolError::Disk)?;
-            file.rewind().await.map_err(SpoolError::Disk)?;
-            Content::File(file)
+            Content::File(Arc::new(file.into_std().await))
         }
         None => Content::Memory(memory.freeze()),
     };
@@ -213,13 +217,38 @@ pub async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
 #[derive(Debug)]
 pub struct SpooledBody {
     reader: Reader,
-    left: u64,
+    sent: u64,
+    length: u64,
 }
 
 #[derive(Debug)]
 enum Reader {
     Memory(Bytes),
-    File(tokio::fs::File, BytesMut),
+    /// The file, and the piece that is being read.
+    File(Arc<File>, Option<JoinHandle<io::Result<Bytes>>>),
+}
+
+impl Reader {
+    /// The next piece, which begins at `offset`; an empty one at the end.
+    fn poll(&mut self, cx: &mut Context<'_>, offset: u64) -> Poll<io::Result<Bytes>> {
+        match self {
+            Self::Memory(bytes) => Poll::Ready(Ok(std::mem::take(bytes))),
+            Self::File(file, reading) => {
+                let read = reading.get_or_insert_with(|| {
+                    let file = file.clone();
+                    tokio::task::spawn_blocking(move || {
+                        let mut piece = BytesMut::zeroed(READ_SIZE);
+                        let read = file.read_at(&mut piece, offset)?;
+                        piece.truncate(read);
+                        Ok(piece.freeze())
+                    })
+                });
+                let piece = ready!(Pin::new(read).poll(cx));
+                *reading = None;
+                Poll::Ready(piece.map_err(io::Error::other)?)
+            }
+        }
+    }
 }
 
 impl Body for SpooledBody {
@@ -228,32 +257,23 @@ impl Body for SpooledBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        if this.left == 0 {
+        if this.is_end_stream() {
             return Poll::Ready(None);
         }
-        let chunk = match &mut this.reader {
-            Reader::Memory(bytes) => std::mem::take(bytes),
-            Reader::File(file, buffer) => {
-                buffer.resize(READ_SIZE, 0);
-                let mut read = ReadBuf::new(buffer);
-                std::task::ready!(Pin::new(file).poll_read(cx, &mut read))?;
-                let filled = read.filled().len();
-                buffer.split_to(filled).freeze()
-            }
-        };
-        if chunk.is_empty() {
+        let piece = ready!(this.reader.poll(cx, this.sent))?;
+        if piece.is_empty() {
             return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
         }
-        this.left = this.left.saturating_sub(chunk.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
+        this.sent += piece.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.sent >= self.length
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.length.saturating_sub(self.sent))
     }
 }
 
@@ -288,7 +308,9 @@ mod tests {
                 .unwrap();
             let expected = vec![7; size * count];
             assert_eq!(checked, expected.len());
-            assert_eq!(spooled.into_body().collect().await.unwrap().to_bytes(), expected);
+            for _ in 0..2 {
+                assert_eq!(spooled.body().collect().await.unwrap().to_bytes(), expected);
+            }
         }
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
