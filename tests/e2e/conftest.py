@@ -110,10 +110,10 @@ def signer(simulated: Server, cloud: Aws) -> Signer:
 
 @pytest.fixture(scope="session")
 def toolbox(aws: Aws, driver: str) -> Runtime:
-    """The toolbox agent, deployed once."""
+    """The toolbox agent, deployed once, as clients do by default: its sessions are restored from a template."""
     environment = {"TOOLBOX_MAY_DO_DAMAGE": "1"} if driver == "microvm" else {}
     environment["AGENT_VERSION"] = "1"
-    return aws.deploy(agent_zip("toolbox"), environmentVariables=environment)
+    return aws.deploy(agent_zip("toolbox"), platformVersion="V2", environmentVariables=environment)
 
 
 @pytest.fixture

@@ -69,41 +69,33 @@ def test_exit_between_two_requests(session: AgentSession) -> None:
 
 
 def test_exit_at_start(aws: Aws) -> None:
-    runtime = aws.create(agent_zip("exits_at_start"))
-    status = wait_until("the runtime to settle", lambda: _settled(runtime), 90)
-    if status == "READY":  # found at the first invocation
-        said = runtime.session().fails("recall")
-        assert (said["status"], said["code"]) == (424, "RuntimeClientError")
-        assert said["message"].startswith(
-            "An error occurred when starting the runtime. Please check your CloudWatch logs for more information."
-        )
-        text = said["message"]
-    else:  # found when the version was made
-        assert status == "CREATE_FAILED"
-        text = runtime.get()["failureReason"]
-    assert "exited with code 7" in text
-    assert "the model file is missing" in text
+    runtime = aws.deploy(agent_zip("exits_at_start"))
+    said = runtime.session().fails("recall")
+    assert (said["status"], said["code"]) == (424, "RuntimeClientError")
+    assert said["message"].startswith(
+        "An error occurred when starting the runtime. Please check your CloudWatch logs for more information."
+    )
+    assert "exited with code 7" in said["message"]
+    assert "the model file is missing" in said["message"]
     runtime.delete()
 
 
-def _settled(runtime) -> str | None:
-    status = runtime.get()["status"]
-    return status if not status.endswith("ING") else None
+@pytest.mark.microvm
+def test_a_version_whose_agent_exits_at_start_is_not_created(aws: Aws) -> None:
+    runtime = aws.create(agent_zip("exits_at_start"), platformVersion="V2").wait_for("CREATE_FAILED")
+    reason = runtime.get()["failureReason"]
+    for part in ("Phase start", "exited with code 7", "the model file is missing"):
+        assert part in reason
+    runtime.delete()
 
 
 def test_never_healthy(own_server, driver: str, python: str) -> None:
     server = own_server(driver, "never-healthy", **SMALL_SANDBOXES, limits={"init_timeout_secs": 5})
-    runtime = Aws(server, python).create(agent_zip("never_healthy"))
-    status = wait_until("the runtime to settle", lambda: _settled(runtime), 90)
-    if status == "READY":
-        said = runtime.session().fails("recall")
-        assert (said["status"], said["code"]) == (424, "RuntimeClientError")
-        assert said["message"].startswith("Runtime initialization time exceeded.")
-        text = said["message"]
-    else:
-        assert status == "CREATE_FAILED"
-        text = runtime.get()["failureReason"]
-    assert "still loading" in text
+    runtime = Aws(server, python).deploy(agent_zip("never_healthy"))
+    said = runtime.session().fails("recall")
+    assert (said["status"], said["code"]) == (424, "RuntimeClientError")
+    assert said["message"].startswith("Runtime initialization time exceeded.")
+    assert "still loading" in said["message"]
     server.stop()
 
 

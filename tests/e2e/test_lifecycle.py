@@ -16,7 +16,7 @@ def events(stream):
 
 
 def test_create_invoke_update_stop_delete(aws: Aws) -> None:
-    runtime = aws.create(agent_zip("toolbox"), environmentVariables={"AGENT_VERSION": "one"})
+    runtime = aws.create(agent_zip("toolbox"), platformVersion="V2", environmentVariables={"AGENT_VERSION": "one"})
     assert runtime.arn == f"arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/{runtime.id}"
     runtime.wait_for("READY")
     described = runtime.get()

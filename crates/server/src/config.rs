@@ -140,7 +140,7 @@ impl Default for SandboxConfig {
             memory_mib: 2048,
             vcpus: 2,
             disk_mib: 8192,
-            snapshots: false,
+            snapshots: true,
         }
     }
 }

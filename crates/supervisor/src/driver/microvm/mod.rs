@@ -16,21 +16,20 @@
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
 //! any of them. What is missing is made where a recipe exists.
 
+mod making;
 mod program;
 mod readiness;
 mod template;
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
-use coracle_guest_proto::SNAPSHOT_READY;
 use coracle_types::SandboxId;
 use coracle_vmm::{
     Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, ProbeError, Vm, VmError,
@@ -38,12 +37,11 @@ use coracle_vmm::{
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
+use self::making::Making;
 use self::program::Loaded;
-use self::readiness::NotReady;
-use self::template::{Ingredients, Template, TemplateStore};
+use self::template::{Template, TemplateStore};
 use super::{
     AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
-    TemplateSpec,
 };
 
 const SCRATCH_DISK: &str = "scratch";
@@ -51,8 +49,6 @@ const SCRATCH_DISK: &str = "scratch";
 const SCRATCH_FILE: &str = "scratch.ext4";
 /// Most bytes that templates may take on disk.
 const TEMPLATES_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
-/// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
-const FAREWELL: Duration = Duration::from_secs(30);
 
 /// What executes guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -117,10 +113,7 @@ struct Microvms {
     config: MicrovmConfig,
     platform: OnceCell<Platform>,
     templates: Arc<TemplateStore>,
-    /// Held while a template is made: one at a time, because each takes a machine's memory.
-    making: tokio::sync::Mutex<()>,
-    /// Keys of templates that could not be made for sessions under way; not tried again by this server.
-    hopeless: Mutex<HashSet<String>>,
+    making: Making,
 }
 
 /// What all machines share.
@@ -132,6 +125,8 @@ struct Platform {
     accelerator: Accelerator,
     kernel_arguments: Vec<String>,
     qemu_version: String,
+    /// What processor this is: a snapshot goes on only where it was taken.
+    processor: String,
 }
 
 /// The files of one machine's disks.
@@ -149,8 +144,7 @@ impl MicrovmDriver {
             config,
             platform: OnceCell::new(),
             templates: Arc::new(templates),
-            making: tokio::sync::Mutex::default(),
-            hopeless: Mutex::default(),
+            making: Making::default(),
         }))
     }
 
@@ -199,6 +193,7 @@ impl Microvms {
             accelerator,
             kernel_arguments,
             qemu_version: String::from_utf8_lossy(&version.stdout).into_owned(),
+            processor: processor(&tokio::fs::read_to_string("/proc/cpuinfo").await?),
         })
     }
 
@@ -335,120 +330,6 @@ impl Microvms {
         Ok(PoweredOn { vm, channel, timing })
     }
 
-    /// The name of the template for this agent on this machine.
-    async fn template_key(&self, agent: &AgentSpec, template: &TemplateSpec) -> Result<String, Cause> {
-        let platform = self.platform().await?;
-        let loaded = self.load(agent).await?;
-        let start = loaded.start(SandboxId::new());
-        let ingredients = Ingredients {
-            code: &loaded.digest,
-            base: &loaded.base,
-            kernel: &platform.kernel,
-            initramfs: &platform.initramfs,
-            qemu_version: &platform.qemu_version,
-            accelerator: match platform.accelerator {
-                Accelerator::Kvm => "kvm",
-                Accelerator::Tcg => "tcg",
-            },
-            vcpus: self.config.vcpus,
-            memory_mib: self.config.memory_mib,
-            scratch_mib: self.config.scratch_mib,
-            command: &start.command,
-            environment: &start.environment,
-            protocol: format!("{:?}", agent.protocol),
-            port: agent.port,
-            warm_up: template
-                .warm_up
-                .as_ref()
-                .map(|warm_up| (warm_up.port, warm_up.path.as_str())),
-            hook: program::RESUME_HOOK,
-        };
-        Ok(ingredients.key()?)
-    }
-
-    async fn find_template(&self, key: &str) -> io::Result<Option<Template>> {
-        let (templates, key) = (Arc::clone(&self.templates), key.to_owned());
-        blocking(move || templates.find(&key)).await
-    }
-
-    /// Makes the template of this agent unless there is one.
-    async fn ensure_template(&self, agent: &AgentSpec, template: &TemplateSpec) -> Result<(), PrepareError> {
-        let failed = |error: Cause| PrepareError::Failed(error);
-        let key = self.template_key(agent, template).await.map_err(failed)?;
-        let _making = self.making.lock().await;
-        let found = self.find_template(&key).await;
-        if found.map_err(|error| failed(error.into()))?.is_some() {
-            return Ok(());
-        }
-        let begun = Instant::now();
-        self.make_template(&key, agent, template).await.map_err(|error| {
-            match error.downcast::<NotReady>() {
-                Ok(not_ready) => match *not_ready {
-                    NotReady::Agent(text) => PrepareError::Refused(text),
-                    other => failed(other.into()),
-                },
-                Err(error) => failed(error),
-            }
-        })?;
-        tracing::info!(template = key, took = ?begun.elapsed(), "template made");
-        Ok(())
-    }
-
-    async fn make_template(
-        &self,
-        key: &str,
-        agent: &AgentSpec,
-        template: &TemplateSpec,
-    ) -> Result<(), Cause> {
-        let sandbox = SandboxId::new();
-        let templates = Arc::clone(&self.templates);
-        let draft = blocking(move || templates.draft()).await?;
-        let memory = draft.memory();
-        let PoweredOn { mut vm, channel, .. } =
-            self.power_on(sandbox, agent, Source::Record(&memory)).await?;
-        let loaded = self.load(agent).await?;
-        let mut start = loaded.start(sandbox);
-        start.snapshot = Some(loaded.hook);
-        let saved = async {
-            readiness::bring_up(channel, start, agent, template).await?;
-            vm.console_said(SNAPSHOT_READY, FAREWELL).await?;
-            let state = vm.save().await?;
-            let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
-            tokio::fs::rename(scratch, draft.scratch()).await?;
-            Ok::<_, Cause>(state)
-        }
-        .await;
-        vm.destroy().await;
-        let state = saved?;
-        let arguments = self.platform().await?.kernel_arguments.clone();
-        let (templates, published) = (Arc::clone(&self.templates), key.to_owned());
-        blocking(move || {
-            std::fs::write(draft.state(), state)?;
-            templates.publish(&published, &draft, arguments)
-        })
-        .await?;
-        let proved = self.prove(key, agent).await;
-        if proved.is_err() {
-            let (templates, unusable) = (Arc::clone(&self.templates), key.to_owned());
-            blocking(move || templates.remove(&unusable)).await?;
-        }
-        proved
-    }
-
-    /// Restores a template once, so that one that cannot be restored is known before it is needed.
-    async fn prove(&self, key: &str, agent: &AgentSpec) -> Result<(), Cause> {
-        let template = self
-            .find_template(key)
-            .await?
-            .ok_or("the template has vanished")?;
-        let PoweredOn { mut vm, channel, .. } = self
-            .power_on(SandboxId::new(), agent, Source::Template(&template))
-            .await?;
-        let resumed = readiness::resumes(channel).await;
-        vm.destroy().await;
-        Ok(resumed?)
-    }
-
     /// A machine restored from the agent's template, if there is one that can be.
     async fn restore(&self, sandbox: SandboxId, agent: &AgentSpec, key: &str) -> Option<PoweredOn> {
         let restored = match self.find_template(key).await {
@@ -469,39 +350,6 @@ impl Microvms {
                 );
             })
             .ok()
-    }
-
-    /// Makes a template for later sessions while this one boots.
-    fn make_in_background(self: &Arc<Self>, key: String, agent: &AgentSpec, template: &TemplateSpec) {
-        let hopeless = |this: &Self| {
-            this.hopeless
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&key)
-        };
-        // While one is made, those who come meanwhile need not queue for the same.
-        if hopeless(self) || self.making.try_lock().is_err() {
-            return;
-        }
-        tracing::warn!(
-            template = key,
-            "there is no template for this session: it boots, and one is made meanwhile"
-        );
-        let (this, agent, template) = (Arc::clone(self), agent.clone(), template.clone());
-        tokio::spawn(async move {
-            if let Err(error) = this.ensure_template(&agent, &template).await {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(
-                    template = key,
-                    error,
-                    "a template could not be made; sessions boot"
-                );
-                this.hopeless
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key);
-            }
-        });
     }
 
     fn sandboxes(&self) -> PathBuf {
@@ -590,6 +438,27 @@ fn booted(powered_on: PoweredOn, start: Start, origin: Origin) -> Booted {
         machine: Box::new(Microvm(powered_on.vm)),
         timing: powered_on.timing,
     }
+}
+
+/// What tells one kind of processor from another in `/proc/cpuinfo`.
+fn processor(cpuinfo: &str) -> String {
+    const TELLING: [&str; 9] = [
+        "vendor_id",
+        "cpu family",
+        "model",
+        "model name",
+        "stepping",
+        "flags",
+        "CPU implementer",
+        "CPU part",
+        "Features",
+    ];
+    let first = cpuinfo.split("\n\n").next().unwrap_or_default();
+    let telling = first.lines().filter(|line| {
+        line.split_once(':')
+            .is_some_and(|(name, _)| TELLING.contains(&name.trim()))
+    });
+    telling.collect::<Vec<_>>().join("\n")
 }
 
 /// Runs what blocks on a thread for it.

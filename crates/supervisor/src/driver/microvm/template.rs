@@ -16,7 +16,9 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -26,9 +28,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Changes whenever templates made before are of no use.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const DRAFT_PREFIX: &str = ".draft-";
 const MANIFEST: &str = "manifest.json";
+const OWNER_ONLY_FOLDER: u32 = 0o700;
+const OWNER_ONLY_FILE: u32 = 0o600;
 /// Files are compared in blocks of this size, in bytes; blocks of zeros count as absent, whether stored or not.
 const BLOCK: usize = 64 * 1024;
 
@@ -41,6 +45,7 @@ pub(super) struct Ingredients<'a> {
     /// Named by a digest of the guest program and the modules.
     pub(super) initramfs: &'a Path,
     pub(super) qemu_version: &'a str,
+    pub(super) processor: &'a str,
     pub(super) accelerator: &'a str,
     pub(super) vcpus: u8,
     pub(super) memory_mib: u32,
@@ -109,6 +114,32 @@ impl Draft {
     pub(super) fn state(&self) -> PathBuf {
         state_in(&self.0)
     }
+
+    /// What is restored from it, once its files are complete.
+    pub(super) fn template(&self, kernel_arguments: Vec<String>) -> Template {
+        Template {
+            folder: self.0.clone(),
+            kernel_arguments,
+        }
+    }
+
+    /// Makes a draft whose files are complete durable and checkable, and its owner's alone.
+    pub(super) fn finish(&self, kernel_arguments: Vec<String>) -> io::Result<()> {
+        let manifest = Manifest {
+            kernel_arguments,
+            memory_sha256: seal(&self.memory())?,
+            state_sha256: seal(&self.state())?,
+            scratch_sha256: seal(&self.scratch())?,
+        };
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(OWNER_ONLY_FILE)
+            .open(self.0.join(MANIFEST))?;
+        file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
+        file.sync_all()?;
+        File::open(&self.0)?.sync_all()
+    }
 }
 
 impl Drop for Draft {
@@ -167,22 +198,16 @@ impl TemplateStore {
     pub(super) fn draft(&self) -> io::Result<Draft> {
         let name = format!("{DRAFT_PREFIX}{}", hex::encode(rand::random::<[u8; 8]>()));
         let folder = self.folder.join(name);
-        fs::create_dir_all(&folder)?;
+        // Memory of agents holds their secrets.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(OWNER_ONLY_FOLDER)
+            .create(&folder)?;
         Ok(Draft(folder))
     }
 
-    /// Makes a draft whose files are complete a template, and makes room for it.
-    pub(super) fn publish(&self, key: &str, draft: &Draft, kernel_arguments: Vec<String>) -> io::Result<()> {
-        let manifest = Manifest {
-            kernel_arguments,
-            memory_sha256: sync_and_hash(&draft.memory())?,
-            state_sha256: sync_and_hash(&draft.state())?,
-            scratch_sha256: sync_and_hash(&draft.scratch())?,
-        };
-        let mut file = File::create(draft.0.join(MANIFEST))?;
-        file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
-        file.sync_all()?;
-        File::open(&draft.0)?.sync_all()?;
+    /// Makes a finished draft a template, and makes room for it.
+    pub(super) fn publish(&self, key: &str, draft: &Draft) -> io::Result<()> {
         fs::rename(&draft.0, self.folder.join(key))?;
         File::open(&self.folder)?.sync_all()?;
         self.verified().insert(key.to_owned());
@@ -267,8 +292,10 @@ fn size_on_disk(folder: &Path) -> io::Result<u64> {
     Ok(size)
 }
 
-fn sync_and_hash(path: &Path) -> io::Result<String> {
+/// Makes a file durable and its owner's alone. Returns its checksum.
+fn seal(path: &Path) -> io::Result<String> {
     let file = File::options().read(true).write(true).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(OWNER_ONLY_FILE))?;
     file.sync_all()?;
     hash(&file)
 }
@@ -333,7 +360,8 @@ mod tests {
         memory.write_all_at(b"in the middle", 5_000_000).unwrap();
         fs::write(draft.state(), b"state").unwrap();
         fs::write(draft.scratch(), vec![7; 100_000]).unwrap();
-        store.publish(key, &draft, vec!["quiet".to_owned()]).unwrap();
+        draft.finish(vec!["quiet".to_owned()]).unwrap();
+        store.publish(key, &draft).unwrap();
     }
 
     #[test]
@@ -346,6 +374,20 @@ mod tests {
             .expect("a template");
         assert_eq!(template.kernel_arguments, ["quiet"]);
         assert_eq!(fs::read(template.state()).unwrap(), b"state");
+    }
+
+    #[test]
+    fn nobody_but_the_owner_reads_what_is_in_an_agents_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), u64::MAX);
+        publish(&store, KEY);
+        let templates = folder.path().join("templates");
+        for folder in [&templates, &templates.join(KEY)] {
+            assert_eq!(fs::metadata(folder).unwrap().mode() & 0o777, 0o700, "{folder:?}");
+        }
+        for file in fs::read_dir(templates.join(KEY)).unwrap().flatten() {
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, 0o600, "{file:?}");
+        }
     }
 
     #[test]
