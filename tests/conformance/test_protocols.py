@@ -2,6 +2,7 @@
 
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,8 +15,12 @@ FAIL = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "do": "ans
 BOTH = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 
 
+def speaking_arn(aws: Aws, protocol: str) -> str:
+    return aws.deploy(protocolConfiguration={"serverProtocol": protocol})["agentRuntimeArn"]
+
+
 def speaking(aws: Aws, protocol: str) -> str:
-    return invocations(aws.deploy(protocolConfiguration={"serverProtocol": protocol})["agentRuntimeArn"])
+    return invocations(speaking_arn(aws, protocol))
 
 
 def test_mcp_errors_are_json_rpc(raw: Raw, aws: Aws) -> None:
@@ -51,6 +56,44 @@ def test_ag_ui_errors_are_events(raw: Raw, aws: Aws) -> None:
     assert (event["type"], event["code"]) == ("RUN_ERROR", "AGENT_ERROR")
 
 
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_a_websocket_that_cannot_be_opened_is_an_http_error(raw: Raw, aws: Aws) -> None:
+    target = f"/runtimes/{quote(aws.deploy()['agentRuntimeArn'], safe='')}/ws"
+    answer = raw.send("GET", target, UPGRADE)
+    assert (answer.status, answer.error) == (424, "RuntimeClientError"), "the simulated agent has no such page"
+    assert "404" in answer.json["message"]
+    for broken in (
+        {},
+        UPGRADE | {"Upgrade": "h2c"},
+        UPGRADE | {"Sec-WebSocket-Version": "8"},
+        UPGRADE | {"Sec-WebSocket-Key": "short"},
+    ):
+        answer = raw.send("GET", target, broken)
+        assert (answer.status, answer.error, answer.fields) == (400, "ValidationException", {"Upgrade"})
+    session = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
+    for answer in (
+        raw.send("GET", target, UPGRADE | {session: "short"}),
+        raw.send("GET", f"{target}?{session}=short", UPGRADE),
+    ):
+        assert (answer.status, answer.fields) == (400, {"runtimeSessionId"})
+    assert raw.send("GET", f"{target}?qualifier=nobody", UPGRADE).status == 404
+    answer = raw.send("GET", target, UPGRADE, sign=False)
+    assert (answer.status, answer.error) == (403, "MissingAuthenticationTokenException")
+    token = "base64UrlBearerAuthorization.YS5iLmM, base64UrlBearerAuthorization"
+    for bearer in ({"Authorization": "Bearer a.b.c"}, {"Sec-WebSocket-Protocol": token}):
+        answer = raw.send("GET", target, UPGRADE | bearer, sign=False)
+        assert (answer.status, answer.error) == (403, "AccessDeniedException")
+    other = f"/runtimes/{quote(speaking_arn(aws, 'MCP'), safe='')}/ws"
+    assert raw.send("GET", other, UPGRADE).fields == {"agentRuntimeArn"}
+
+
 def test_an_mcp_session_is_known_by_its_own_id(raw: Raw, aws: Aws) -> None:
     target = speaking(aws, "MCP")
     session = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
@@ -81,6 +124,11 @@ def test_a_runtime_with_an_authorizer_takes_no_signatures_and_no_token_yet(raw: 
         aws.invoke(arn)
     assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
     target = invocations(arn)
+    socket = f"/runtimes/{quote(arn, safe='')}/ws"
+    token = "base64UrlBearerAuthorization.YS5iLmM, base64UrlBearerAuthorization"
+    answer = raw.send("GET", socket, UPGRADE | {"Sec-WebSocket-Protocol": token}, sign=False)
+    assert (answer.status, answer.error) == (401, "UnauthorizedException")
+    assert "not valid" in answer.json["message"]
     for headers in ({}, {"Authorization": "Bearer a.b.c"}):
         answer = raw.send("POST", target, headers, b"{}", sign=False)
         assert (answer.status, answer.error) == (401, "UnauthorizedException")

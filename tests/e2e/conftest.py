@@ -15,6 +15,8 @@ from harness.raw import Signer
 from harness.server import Server
 
 DRIVERS = ("microvm", "process")
+# The images that `scripts/test` prepares.
+IMAGES = ("PYTHON_3_11", "PYTHON_3_13")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,6 +75,20 @@ def simulated() -> Iterator[Server]:
 def server(driver: str) -> Iterator[Server]:
     """The server that runs agents."""
     yield from _run(Server(driver, driver))
+
+
+@pytest.fixture(scope="session")
+def protocol_server(driver: str) -> Iterator[Server]:
+    """The server for agents that speak to each protocol's own clients; they import much and start slowly."""
+    config = {"limits": {"init_timeout_secs": 180}, "websocket": {"client_stall_secs": 4}}
+    yield from _run(Server(driver, f"{driver}-protocols", config))
+
+
+@pytest.fixture(scope="session")
+def protocols(protocol_server: Server, python: str) -> Aws:
+    """Clients of that server. The tests' own Python compiles for its agents, if there is an image of it."""
+    compiled = host_python() if host_python() in IMAGES else python
+    return Aws(protocol_server, compiled, read_timeout=240)
 
 
 @pytest.fixture

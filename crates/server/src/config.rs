@@ -60,6 +60,8 @@ pub struct Config {
     pub quotas: QuotasConfig,
     /// How often an account may ask.
     pub rate_limits: RateLimitsConfig,
+    /// Bounds of each WebSocket.
+    pub websocket: WebSocketConfig,
     /// Browsers' access from other origins.
     pub cors: CorsConfig,
     /// Logs of agents.
@@ -82,6 +84,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             quotas: QuotasConfig::default(),
             rate_limits: RateLimitsConfig::default(),
+            websocket: WebSocketConfig::default(),
             cors: CorsConfig::default(),
             logs: LogsConfig::default(),
             s3: None,
@@ -195,6 +198,31 @@ impl LimitsConfig {
     /// How long SIGTERM waits for requests in flight.
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_secs)
+    }
+}
+
+/// Bounds of each WebSocket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebSocketConfig {
+    /// Longest payload of a frame, in bytes.
+    pub max_frame_bytes: u32,
+    /// Frames that a client may send, per second; a second's worth may come at once.
+    pub frames_per_second: NonZeroU32,
+    /// How long a connection may be open, in seconds.
+    pub max_secs: u64,
+    /// How long a client may take to read one frame, in seconds.
+    pub client_stall_secs: u64,
+}
+
+impl Default for WebSocketConfig {
+    fn default() -> Self {
+        Self {
+            max_frame_bytes: limits::MAX_WEBSOCKET_FRAME,
+            frames_per_second: limits::WEBSOCKET_FRAMES_PER_SECOND,
+            max_secs: limits::STREAM_TIMEOUT.as_secs(),
+            client_stall_secs: 60,
+        }
     }
 }
 

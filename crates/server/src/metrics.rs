@@ -28,6 +28,8 @@ pub struct Metrics {
     counted_starts: Mutex<VecDeque<SandboxId>>,
     session_origins: Family<OriginLabel, Counter>,
     sessions: Gauge<i64, AtomicI64>,
+    websockets: Gauge<i64, AtomicI64>,
+    websocket_endings: Family<EndingLabel, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +50,21 @@ struct PhaseLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OriginLabel {
     origin: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndingLabel {
+    ending: &'static str,
+}
+
+/// An open WebSocket, until dropped.
+#[must_use]
+pub struct OpenWebSocket(Gauge<i64, AtomicI64>);
+
+impl Drop for OpenWebSocket {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Metrics {
@@ -82,6 +99,14 @@ impl Metrics {
         );
         let sessions = Gauge::default();
         registry.register("sessions", "Sessions now", sessions.clone());
+        let websockets = Gauge::default();
+        registry.register("websockets", "WebSockets open now", websockets.clone());
+        let websocket_endings = Family::default();
+        registry.register(
+            "websocket_endings",
+            "WebSockets by how they ended",
+            websocket_endings.clone(),
+        );
         Self {
             registry,
             answers,
@@ -91,6 +116,8 @@ impl Metrics {
             counted_starts: Mutex::default(),
             session_origins,
             sessions,
+            websockets,
+            websocket_endings,
         }
     }
 
@@ -139,6 +166,19 @@ impl Metrics {
                 .get_or_create(&PhaseLabel { phase })
                 .observe(took.as_secs_f64());
         }
+    }
+
+    /// A WebSocket was opened.
+    pub fn websocket_opened(&self) -> OpenWebSocket {
+        self.websockets.inc();
+        OpenWebSocket(self.websockets.clone())
+    }
+
+    /// A WebSocket ended, in one word.
+    pub fn websocket_ended(&self, ending: &'static str) {
+        self.websocket_endings
+            .get_or_create(&EndingLabel { ending })
+            .inc();
     }
 
     /// How many sessions there are.

@@ -24,7 +24,9 @@ use crate::code_source::CodeSource;
 use crate::config::Config;
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
-use crate::data::{DataPlane, McpSessions, RouteSettings, Routes, SessionQuota, TokenLocks};
+use crate::data::{
+    DataPlane, McpSessions, RouteSettings, Routes, SessionQuota, TokenLocks, WebSocketLimits, WebSockets,
+};
 use crate::deploy::Deployer;
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
@@ -139,6 +141,13 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
     let deployer = Deployer::new(source, code, driver.clone(), routes.clone(), spool.clone());
     let metrics = Arc::new(Metrics::new());
+    let websockets = Arc::new(WebSockets::new(WebSocketLimits {
+        max_frame: config.websocket.max_frame_bytes.into(),
+        frames_per_second: config.websocket.frames_per_second,
+        duration: Duration::from_secs(config.websocket.max_secs),
+        client_stall: Duration::from_secs(config.websocket.client_stall_secs),
+        agent_stall: config.limits.request_timeout(),
+    }));
     let rates = Arc::new(RateLimits::new(config.rate_limits.clone()));
     let gateway = Arc::new(Gateway {
         s3: s3.service(credentials.clone()),
@@ -159,6 +168,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             public_url: config.public_url.clone(),
             request_timeout: config.limits.request_timeout(),
             stream_timeout: config.limits.stream_timeout(),
+            websockets: websockets.clone(),
             metrics: metrics.clone(),
         },
         operator: OperatorApi {
@@ -198,7 +208,8 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     tracing::info!("stopping: no new requests; those in flight may finish");
     supervisor.drain(config.limits.drain()).await;
     // What is still open by then has lost its session.
-    tokio::time::timeout(LAST_WORDS, connections).await.ok();
+    let closed = async { tokio::join!(connections, websockets.closed()) };
+    tokio::time::timeout(LAST_WORDS, closed).await.ok();
     background.cancel();
     // A task that panicked has said so already.
     futures::future::join_all([reconciling, housekeeping]).await;

@@ -1,10 +1,11 @@
 //! A request's hold on its session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use coracle_types::{SandboxId, SessionKey, VersionNumber};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::connection::{AgentConnection, ConnectError};
 use crate::guest::Guest;
@@ -12,13 +13,31 @@ use crate::session::{SessionEnd, Shared, StartPhases};
 
 /// How long a broken request waits for the news of why it broke.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the use of a quiet lease is told.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// What leases tell their session's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// A lease is quiet from now on.
+    Quiet,
+    /// A quiet lease was used.
+    Used,
+    /// A lease is over.
+    Ended {
+        /// Whether it was quiet.
+        quiet: bool,
+    },
+}
 
 /// Counts as one request in flight until it is dropped. It does not keep the session from being stopped, only
-/// from being idle.
+/// from being idle; and once [quiet](Lease::become_quiet), only while it is [used](Lease::used).
 pub struct Lease {
     session: Arc<Shared>,
     guest: Arc<Guest>,
-    release: mpsc::UnboundedSender<()>,
+    usage: mpsc::UnboundedSender<Usage>,
+    /// When the use of a quiet lease was last told; `None` while it is not quiet.
+    quiet: Mutex<Option<Instant>>,
     started_now: bool,
     phases: StartPhases,
 }
@@ -27,14 +46,15 @@ impl Lease {
     pub(crate) fn new(
         session: Arc<Shared>,
         guest: Arc<Guest>,
-        release: mpsc::UnboundedSender<()>,
+        usage: mpsc::UnboundedSender<Usage>,
         started_now: bool,
         phases: StartPhases,
     ) -> Self {
         Self {
             session,
             guest,
-            release,
+            usage,
+            quiet: Mutex::default(),
             started_now,
             phases,
         }
@@ -74,15 +94,47 @@ impl Lease {
         self.phases
     }
 
+    /// For a connection that may stay open unused: from now on only its use keeps the session from being idle.
+    pub fn become_quiet(&self) {
+        if self.quiet().replace(Instant::now()).is_none() {
+            self.tell(Usage::Quiet);
+        }
+    }
+
+    /// A quiet lease was used just now. Cheap, however often it is said.
+    pub fn used(&self) {
+        if let Some(told) = self.quiet().as_mut()
+            && told.elapsed() >= TOLD_EVERY
+        {
+            *told = Instant::now();
+            self.tell(Usage::Used);
+        }
+    }
+
+    fn quiet(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the session has ended, and tells how.
+    pub async fn ended(&self) -> SessionEnd {
+        let mut ended = self.session.ended();
+        let end = ended.wait_for(Option::is_some).await;
+        match end.ok().and_then(|end| end.as_deref().cloned()) {
+            Some(end) => end,
+            // This lease keeps the sender.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell(&self, usage: Usage) {
+        // A session that is gone counts no requests.
+        self.usage.send(usage).ok();
+    }
+
     /// After a broken connection: how the session ended, if it does within a second. `None` means that the
     /// agent closed the connection and lives on.
     pub async fn why_failed(&self) -> Option<SessionEnd> {
-        let mut ended = self.session.ended();
-        let end = tokio::time::timeout(NEWS_TIMEOUT, ended.wait_for(Option::is_some))
-            .await
-            .ok()?
-            .ok()?;
-        end.as_deref().cloned()
+        tokio::time::timeout(NEWS_TIMEOUT, self.ended()).await.ok()
     }
 }
 
@@ -98,7 +150,8 @@ impl std::fmt::Debug for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A session that is gone counts no requests.
-        self.release.send(()).ok();
+        self.tell(Usage::Ended {
+            quiet: self.quiet().is_some(),
+        });
     }
 }

@@ -1,5 +1,6 @@
 //! Limits of the service, with its published values (`docs/compatibility.md` says which can be configured).
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Largest body of one invocation, in bytes.
@@ -20,8 +21,12 @@ pub const CODE_INIT_TIMEOUT: Duration = Duration::from_secs(30);
 pub const CONTAINER_INIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest non-streaming invocation: time until the first byte of the answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// Longest streamed answer.
+/// Longest streamed answer, and longest life of a WebSocket.
 pub const STREAM_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// Longest payload of a WebSocket frame, in bytes.
+pub const MAX_WEBSOCKET_FRAME: u32 = 64 * 1024;
+/// Frames that the client of a WebSocket may send, per second.
+pub const WEBSOCKET_FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(250).unwrap();
 
 /// Idle time after which a session ends, when the runtime does not say, in seconds.
 pub const DEFAULT_IDLE_TIMEOUT_SECS: u32 = 900;

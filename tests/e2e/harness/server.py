@@ -169,6 +169,11 @@ class Server:
         self.process.kill()
         self.process.wait(STOP_TIMEOUT)
 
+    def metrics(self) -> str:
+        """What the server counts, as Prometheus reads it."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=30) as answer:
+            return answer.read().decode()
+
     def log_tail(self, lines: int = 30) -> str:
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

@@ -9,12 +9,13 @@ use coracle_wire::{Error, Labels};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::DataPlane;
 use super::routes::Served;
 use super::target::Target;
+use super::websocket::{PATH as WEBSOCKET, token_in_protocols};
 use crate::gateway::INVOCATIONS;
 use crate::gateway::body::{ResponseBody, full};
 
@@ -46,17 +47,16 @@ impl DataPlane {
             let authorizer = served.authorizer.as_ref()?;
             return Some(Ok(metadata(authorizer, &self.resource_url(parts, &target))));
         }
-        let labels = coracle_wire::match_path(INVOCATIONS, path).ok()?;
+        let invoked = coracle_wire::match_path(INVOCATIONS, path);
+        let labels = invoked
+            .or_else(|_| coracle_wire::match_path(WEBSOCKET, path))
+            .ok()?;
         let (target, served) = self.named_without_caller(&labels, parts).await?;
         if served.authorizer.is_some() {
-            let brought = parts.headers.contains_key(AUTHORIZATION);
+            let brought = has_bearer(parts) || parts.headers.contains_key(AUTHORIZATION);
             return Some(Ok(self.challenge(parts, &target, brought)));
         }
-        let bearer = parts.headers.get(AUTHORIZATION)?.as_bytes();
-        let is_bearer = bearer
-            .get(..7)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
-        is_bearer.then(|| Err(mismatch()))
+        has_bearer(parts).then(|| Err(mismatch()))
     }
 
     /// What an ARN in the path names, to somebody of whom nothing is known. `None` if it names nothing.
@@ -66,7 +66,7 @@ impl DataPlane {
         parts: &Parts,
     ) -> Option<(Target, std::sync::Arc<Served>)> {
         let arn: InvocationTarget = labels.get("agentRuntimeArn")?.parse().ok()?;
-        let qualifier = match qualifier(parts) {
+        let qualifier = match super::parameter(parts, "qualifier") {
             None => None,
             Some(name) => Some(name.parse().ok()?),
         };
@@ -107,6 +107,15 @@ impl DataPlane {
     }
 }
 
+/// Whether a request brings a token, in the header or, to open a WebSocket, in the subprotocols.
+fn has_bearer(parts: &Parts) -> bool {
+    let in_header = parts.headers.get(AUTHORIZATION).is_some_and(|value| {
+        let scheme = value.as_bytes().get(..7);
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+    });
+    in_header || token_in_protocols(&parts.headers).is_some()
+}
+
 /// What RFC 9728 tells a client that looks for a token.
 fn metadata(authorizer: &CustomJWTAuthorizerConfiguration, resource: &str) -> Response<ResponseBody> {
     let issuer = authorizer
@@ -133,13 +142,4 @@ fn metadata(authorizer: &CustomJWTAuthorizerConfiguration, resource: &str) -> Re
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
-}
-
-/// The qualifier in the query, undecided whether it is one.
-pub(super) fn qualifier(parts: &Parts) -> Option<String> {
-    let query = parts.uri.query()?;
-    let value = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("qualifier="))?;
-    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
 }

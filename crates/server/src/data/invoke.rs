@@ -12,14 +12,15 @@ use coracle_wire::{Error, Labels};
 use http::header::{ALLOW, AUTHORIZATION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use super::relay::{RelayError, RelayedBody, relay};
 use super::routes::Served;
 use super::target::Target;
-use super::{DataPlane, bearer, envelope, failures, headers, mcp, trace};
+use super::{DataPlane, envelope, failures, headers, mcp, trace};
 use crate::gateway::Caller;
-use crate::gateway::body::{ResponseBody, Spooled, full};
+use crate::gateway::body::{BoxError, ResponseBody, Spooled, full};
 use crate::gateway::rate::Class;
 
 /// How much of an agent's error answer is read.
@@ -27,8 +28,22 @@ const MAX_ERROR_BODY: usize = 16 * 1024;
 /// How long that may take.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Something to be said to the agent of a session.
+pub(super) trait Attempt: Sync {
+    /// What the agent answers.
+    type Answer: Send;
+
+    /// Says it.
+    fn make(
+        &self,
+        lease: &Arc<Lease>,
+        served: &Served,
+    ) -> impl Future<Output = Result<Self::Answer, RelayError>> + Send;
+}
+
 /// An invocation on its way to its session.
 struct Invocation<'a> {
+    plane: &'a DataPlane,
     caller: &'a Caller,
     /// The caller's headers, with trace headers in any case.
     headers: HeaderMap,
@@ -95,7 +110,10 @@ impl DataPlane {
 
     /// What a request addresses, whatever else may be wrong with it.
     async fn addressed(&self, caller: &Caller, labels: &Labels, parts: &Parts) -> Option<Arc<Served>> {
-        let (named, qualifier) = (labels.get("agentRuntimeArn")?, bearer::qualifier(parts));
+        let (named, qualifier) = (
+            labels.get("agentRuntimeArn")?,
+            super::parameter(parts, "qualifier"),
+        );
         let account = Some(caller.account.as_str());
         let target = Target::named(caller, named, qualifier.as_deref(), account).ok()?;
         if target.is_foreign(caller) {
@@ -146,26 +164,39 @@ impl DataPlane {
         headers.remove(AUTHORIZATION);
         trace::complete(&mut headers);
         let invocation = Invocation {
+            plane: self,
             caller,
             headers,
             input,
             body,
             peeked,
         };
-        let (lease, served) = self.session(&target, key.clone(), served.clone()).await?;
-        let error = match self.send(&invocation, &lease, &served).await {
-            Ok(response) => return self.passed_on(&invocation, response, &lease, &served).await,
+        let (response, lease, served) = self.in_session(&target, key, served, &invocation).await?;
+        self.passed_on(&invocation, response, &lease, &served).await
+    }
+
+    /// Makes an attempt to talk to the agent of a session, which is started if need be, and once more if the agent
+    /// turns out to have ended before: then nothing was sent, and it is started anew.
+    pub(super) async fn in_session<A: Attempt>(
+        &self,
+        target: &Target,
+        key: SessionKey,
+        served: Arc<Served>,
+        attempt: &A,
+    ) -> Result<(A::Answer, Arc<Lease>, Arc<Served>), Error> {
+        let (lease, serves) = self.session(target, key.clone(), served.clone()).await?;
+        let error = match attempt.make(&lease, &serves).await {
+            Ok(answer) => return Ok((answer, lease, serves)),
             Err(error) => error,
         };
         let end = lease.why_failed().await;
         if end.is_none() || lease.started_now() || !error.nothing_sent() {
             return Err(failures::unanswered(&error, end.as_ref()));
         }
-        // The agent had ended before this request, which therefore starts it anew.
         drop(lease);
-        let (lease, served) = self.session(&target, key, served).await?;
-        match self.send(&invocation, &lease, &served).await {
-            Ok(response) => self.passed_on(&invocation, response, &lease, &served).await,
+        let (lease, serves) = self.session(target, key, served).await?;
+        match attempt.make(&lease, &serves).await {
+            Ok(answer) => Ok((answer, lease, serves)),
             Err(error) => Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
         }
     }
@@ -200,28 +231,6 @@ impl DataPlane {
         Ok((lease, served))
     }
 
-    /// Sends the request to the session's agent and waits for its answer to begin.
-    async fn send(
-        &self,
-        invocation: &Invocation<'_>,
-        lease: &Arc<Lease>,
-        served: &Served,
-    ) -> Result<Response<RelayedBody<Arc<Lease>>>, RelayError> {
-        let mut request = Request::new(invocation.body.body());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = served.path.clone();
-        *request.headers_mut() = invocation.headers_to_agent(&lease.key().session, served);
-        let stream = lease.connect().await.map_err(RelayError::Unreachable)?;
-        relay(
-            stream,
-            request,
-            self.request_timeout,
-            self.stream_timeout,
-            lease.clone(),
-        )
-        .await
-    }
-
     /// The caller's answer, made of the agent's.
     async fn passed_on(
         &self,
@@ -253,6 +262,26 @@ impl DataPlane {
     }
 }
 
+impl Attempt for Invocation<'_> {
+    type Answer = Response<RelayedBody<Arc<Lease>>>;
+
+    async fn make(&self, lease: &Arc<Lease>, served: &Served) -> Result<Self::Answer, RelayError> {
+        let mut request = Request::new(self.body.body());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = served.path.clone();
+        *request.headers_mut() = self.headers_to_agent(&lease.key().session, served);
+        let stream = lease.connect().await.map_err(RelayError::Unreachable)?;
+        relay(
+            stream,
+            request,
+            self.plane.request_timeout,
+            self.plane.stream_timeout,
+            lease.clone(),
+        )
+        .await
+    }
+}
+
 impl Invocation<'_> {
     fn headers_to_agent(&self, session: &SessionId, served: &Served) -> HeaderMap {
         let protocol = served.spec.agent.protocol;
@@ -275,7 +304,11 @@ impl Invocation<'_> {
 }
 
 /// The error for an agent's answer that is no success.
-async fn told_off<T: Unpin>(response: Response<RelayedBody<T>>) -> Error {
+pub(super) async fn told_off<B>(response: Response<B>) -> Error
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     let (head, body) = response.into_parts();
     // What cannot be read of it, or not soon, is left out.
     let body = tokio::time::timeout(ERROR_BODY_TIMEOUT, Limited::new(body, MAX_ERROR_BODY).collect()).await;

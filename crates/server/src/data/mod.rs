@@ -1,4 +1,4 @@
-//! The data plane: invocations and the end of sessions.
+//! The data plane: invocations, WebSockets and the end of sessions.
 
 mod bearer;
 mod envelope;
@@ -13,7 +13,9 @@ mod routes;
 mod stop;
 mod target;
 mod trace;
+mod websocket;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use coracle_store::Store;
 use coracle_supervisor::Supervisor;
 use coracle_wire::Error;
 use coracle_wire::data::{DataService, StopRuntimeSessionRequest, StopRuntimeSessionResponse};
+use http::request::Parts;
 
 pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
@@ -29,6 +32,8 @@ use self::routes::Served;
 pub use self::routes::{Resolution, RouteSettings, Routes};
 pub use self::stop::TokenLocks;
 use self::target::Target;
+pub(crate) use self::websocket::PATH as WEBSOCKET;
+pub use self::websocket::{WebSocketLimits, WebSockets};
 use crate::gateway::Caller;
 use crate::gateway::rate::RateLimits;
 use crate::metrics::Metrics;
@@ -55,6 +60,8 @@ pub struct DataPlane {
     pub request_timeout: Duration,
     /// How long a streamed answer may take altogether.
     pub stream_timeout: Duration,
+    /// The open WebSockets.
+    pub websockets: Arc<WebSockets>,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -93,6 +100,16 @@ impl DataPlane {
         }
         Ok(served)
     }
+}
+
+/// The parameters of a request's query, decoded.
+fn parameters(parts: &Parts) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+}
+
+/// The first parameter of this name.
+fn parameter(parts: &Parts, name: &str) -> Option<String> {
+    parameters(parts).find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
 impl DataService for DataPlane {

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +24,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_HEAD: usize = 64 * 1024;
 /// Most header lines in a request.
 const MAX_HEADERS: usize = 128;
+
+/// A place among the connections that may be open at once. What outlives its connection's last answer keeps it.
+#[derive(Debug, Clone)]
+pub struct ConnectionSlot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
 /// Accepts until `stop` is cancelled, then waits until every connection has finished its request. The
 /// caller bounds that wait. Dropping the future tells every connection to finish, too.
@@ -37,7 +41,7 @@ where
     let _stop_on_drop = stop.clone().drop_guard();
     loop {
         let slot = tokio::select! {
-            slot = slots.clone().acquire_owned() => slot,
+            Ok(slot) = slots.clone().acquire_owned() => ConnectionSlot(Arc::new(slot)),
             () = stop.cancelled() => break,
         };
         let accepted = tokio::select! {
@@ -46,11 +50,13 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = serve_connection(stream, peer, stop.clone(), handler.clone());
-                tasks.spawn(async move {
-                    connection.await;
-                    drop(slot);
-                });
+                tasks.spawn(serve_connection(
+                    stream,
+                    peer,
+                    slot,
+                    stop.clone(),
+                    handler.clone(),
+                ));
             }
             // Out of descriptors, most likely: let some connections end rather than spin.
             Err(error) => {
@@ -64,8 +70,13 @@ where
     tasks.wait().await;
 }
 
-async fn serve_connection<H, F>(stream: TcpStream, peer: SocketAddr, stop: CancellationToken, handler: H)
-where
+async fn serve_connection<H, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: ConnectionSlot,
+    stop: CancellationToken,
+    handler: H,
+) where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
@@ -74,7 +85,8 @@ where
         tracing::debug!(%peer, %error, "a connection went away at once");
         return;
     }
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(slot.clone());
         let answer = handler(peer, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
@@ -83,7 +95,8 @@ where
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

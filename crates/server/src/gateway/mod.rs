@@ -39,7 +39,7 @@ use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
 use self::rate::{Class, RateLimits};
 use crate::control::ControlPlane;
-use crate::data::DataPlane;
+use crate::data::{DataPlane, WEBSOCKET};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
@@ -223,15 +223,33 @@ impl Gateway {
             }
             other => return Err(unknown_service(&caller, &parts, other)),
         }
-        if matches!(route, Err(RouteError::Unknown))
-            && let Ok(labels) = coracle_wire::match_path(INVOCATIONS, target)
-        {
-            return Ok(self.data.other_method(&caller, &labels, &parts).await?);
+        if matches!(route, Err(RouteError::Unknown)) {
+            return Ok(self.answer_outside_the_model(&caller, target, &parts).await?);
         }
         let route = route.map_err(Error::from)?;
         self.answer_aws(&caller, &route, &parts, body)
             .await
             .map_err(Refusal::Error)
+    }
+
+    /// Answers what the service has and its model does not.
+    async fn answer_outside_the_model(
+        &self,
+        caller: &Caller,
+        target: &str,
+        parts: &Parts,
+    ) -> Result<Response<ResponseBody>, Error> {
+        if parts.method == Method::GET
+            && let Ok(labels) = coracle_wire::match_path(WEBSOCKET, target)
+        {
+            self.metrics.operation("OpenWebSocket");
+            self.rates.take(&caller.account, Class::Data)?;
+            return self.data.open_websocket(caller, &labels, parts).await;
+        }
+        match coracle_wire::match_path(INVOCATIONS, target) {
+            Ok(labels) => self.data.other_method(caller, &labels, parts).await,
+            Err(_) => Err(RouteError::Unknown.into()),
+        }
     }
 
     /// Takes the body and judges the signature, which covers it.

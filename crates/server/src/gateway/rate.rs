@@ -2,9 +2,10 @@
 //!
 //! An allowance is a single moment, the time until which the account has used up its rate (the generic cell rate
 //! algorithm). A request moves it on by one interval and is refused if it is more than a second ahead. There are no
-//! more allowances than accounts with keys, times the classes.
+//! more allowances than accounts with keys, times the classes. Frames of a WebSocket are counted in the same way.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,11 +44,37 @@ impl Class {
     }
 }
 
+/// How far something that has a rate has used it up: the moment until which nothing would be left.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance(Instant);
+
+impl Allowance {
+    /// One that nobody has used.
+    pub fn unused(now: Instant) -> Self {
+        Self(now)
+    }
+
+    /// Takes one of `per_second`.
+    ///
+    /// # Errors
+    /// When it is used up: the time until it is not.
+    pub fn take(&mut self, per_second: NonZeroU32, now: Instant) -> Result<(), Duration> {
+        let next = self.0.max(now) + Duration::from_secs(1) / per_second.get();
+        match next.saturating_duration_since(now).checked_sub(BURST) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => {
+                self.0 = next;
+                Ok(())
+            }
+        }
+    }
+}
+
 /// The allowances of all accounts.
 #[derive(Debug)]
 pub struct RateLimits {
     config: RateLimitsConfig,
-    used_until: Mutex<HashMap<(AccountId, Class), Instant>>,
+    used: Mutex<HashMap<(AccountId, Class), Allowance>>,
 }
 
 impl RateLimits {
@@ -55,7 +82,7 @@ impl RateLimits {
     pub fn new(config: RateLimitsConfig) -> Self {
         Self {
             config,
-            used_until: Mutex::default(),
+            used: Mutex::default(),
         }
     }
 
@@ -72,28 +99,21 @@ impl RateLimits {
     }
 
     fn take_at(&self, account: &AccountId, class: Class, now: Instant) -> Result<(), Duration> {
-        let interval = Duration::from_secs(1) / self.rate(class);
-        let mut used_until = self.used_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let moment = used_until.entry((account.clone(), class)).or_insert(now);
-        let next = (*moment).max(now) + interval;
-        match next.saturating_duration_since(now).checked_sub(BURST) {
-            Some(wait) if !wait.is_zero() => Err(wait),
-            _ => {
-                *moment = next;
-                Ok(())
-            }
-        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowance = used.entry((account.clone(), class));
+        allowance
+            .or_insert_with(|| Allowance::unused(now))
+            .take(self.rate(class), now)
     }
 
-    fn rate(&self, class: Class) -> u32 {
-        let rate = match class {
+    fn rate(&self, class: Class) -> NonZeroU32 {
+        match class {
             Class::Mutation => self.config.mutations,
             Class::Get => self.config.gets,
             Class::List => self.config.lists,
             Class::Data => self.config.data,
             Class::NewSession => self.config.new_sessions,
-        };
-        rate.get()
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::lease::Usage;
+
 /// Pause after the first failed probe of a starting agent.
 const FIRST_START_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between probes of a starting agent.
@@ -122,6 +124,8 @@ pub(crate) struct Life {
     phase: Phase,
     /// Requests admitted or waiting.
     requests: usize,
+    /// Those of them that hold the idle timer off only when they are used.
+    quiet: usize,
     last_request: Instant,
     probe_began: Option<Instant>,
     asked_to_stop: bool,
@@ -136,6 +140,7 @@ impl Life {
             created,
             phase: Phase::Booting,
             requests: 0,
+            quiet: 0,
             last_request: created,
             probe_began: None,
             asked_to_stop: false,
@@ -175,7 +180,7 @@ impl Life {
 
     /// Whether anything holds the idle timer off.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.requests > 0 || matches!(self.phase, Phase::Ready(Health { busy: true, .. }))
+        self.requests > self.quiet || matches!(self.phase, Phase::Ready(Health { busy: true, .. }))
     }
 
     /// A request was admitted or waits.
@@ -184,9 +189,16 @@ impl Life {
         self.last_request = now;
     }
 
-    /// A request ended, however it did.
-    pub(crate) fn request_ended(&mut self, now: Instant) {
-        self.requests = self.requests.saturating_sub(1);
+    /// A request ended, however it did, or was used.
+    pub(crate) fn learn_usage(&mut self, usage: Usage, now: Instant) {
+        match usage {
+            Usage::Quiet => self.quiet += 1,
+            Usage::Used => {}
+            Usage::Ended { quiet } => {
+                self.requests = self.requests.saturating_sub(1);
+                self.quiet = self.quiet.saturating_sub(usize::from(quiet));
+            }
+        }
         self.last_request = now;
     }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::directory::DirectoryError;
 use crate::driver::{Booted, Machine, Start};
 use crate::guest::Guest;
-use crate::lease::Lease;
+use crate::lease::{Lease, Usage};
 use crate::logs::SessionLog;
 use crate::probe;
 
@@ -41,9 +41,9 @@ pub(crate) struct SessionTask {
     spec: Arc<SessionSpec>,
     life: Life,
     commands: mpsc::Receiver<Command>,
-    /// One message for each lease that ends: as many as there are leases, which are bounded.
-    releases: mpsc::UnboundedReceiver<()>,
-    release: mpsc::UnboundedSender<()>,
+    /// A few messages for each lease, and one a second while it is quiet: leases are bounded.
+    usages: mpsc::UnboundedReceiver<Usage>,
+    usage: mpsc::UnboundedSender<Usage>,
     /// Those who wait for the session to be ready.
     waiting: Vec<AcquireReply>,
     phases: StartPhases,
@@ -72,7 +72,7 @@ impl SessionTask {
         };
         let shared = Arc::new(Shared::new(key, &spec));
         let (sender, commands) = mpsc::channel(QUEUE);
-        let (release, releases) = mpsc::unbounded_channel();
+        let (usage, usages) = mpsc::unbounded_channel();
         let handle = SessionHandle {
             shared: Arc::clone(&shared),
             commands: sender,
@@ -87,8 +87,8 @@ impl SessionTask {
             spec,
             life,
             commands,
-            releases,
-            release,
+            usages,
+            usage,
             waiting,
             phases,
         };
@@ -258,7 +258,7 @@ impl SessionTask {
                     };
                 }
                 Some(command) = self.commands.recv() => self.answer(command, Some(running.guest)),
-                Some(()) = self.releases.recv() => self.life.request_ended(Instant::now()),
+                Some(usage) = self.usages.recv() => self.life.learn_usage(usage, Instant::now()),
                 outcome = finished(&mut probe) => {
                     probe = None;
                     if let Err(reason) = self.learn(outcome, running).await {
@@ -313,7 +313,7 @@ impl SessionTask {
             tokio::select! {
                 output = &mut work => return output,
                 Some(command) = self.commands.recv() => self.answer(command, None),
-                Some(()) = self.releases.recv() => self.life.request_ended(Instant::now()),
+                Some(usage) = self.usages.recv() => self.life.learn_usage(usage, Instant::now()),
             }
             self.publish();
         }
@@ -332,7 +332,7 @@ impl SessionTask {
             tokio::select! {
                 output = &mut work => return Ok(output),
                 Some(command) = self.commands.recv() => self.answer(command, None),
-                Some(()) = self.releases.recv() => self.life.request_ended(Instant::now()),
+                Some(usage) = self.usages.recv() => self.life.learn_usage(usage, Instant::now()),
                 () = tokio::time::sleep_until(wake) => {}
             }
             self.publish();
@@ -379,7 +379,7 @@ impl SessionTask {
         Lease::new(
             Arc::clone(&self.shared),
             Arc::clone(guest),
-            self.release.clone(),
+            self.usage.clone(),
             started_now,
             self.phases,
         )

@@ -7,6 +7,7 @@ const RULES: Rules = Rules {
     max_lifetime: Duration::from_secs(600),
     init_timeout: Duration::from_secs(30),
 };
+const ENDED: Usage = Usage::Ended { quiet: false };
 const UNIX: i64 = 1_700_000_000;
 
 fn secs(seconds: u64) -> Duration {
@@ -72,12 +73,30 @@ fn idle_time_counts_from_the_end_of_the_last_request() {
     let (mut life, start) = ready();
     life.request_began(start + secs(10));
     life.request_began(start + secs(11));
-    life.request_ended(start + secs(12));
-    life.request_ended(start + secs(30));
+    life.learn_usage(ENDED, start + secs(12));
+    life.learn_usage(ENDED, start + secs(30));
     assert_eq!(
         run(&mut life, start + secs(30), || Some(healthy())),
         (Verdict::Idle, start + secs(90))
     );
+}
+
+#[test]
+fn a_quiet_connection_keeps_the_session_only_while_it_is_used() {
+    let (mut life, start) = ready();
+    life.request_began(start);
+    life.learn_usage(Usage::Quiet, start);
+    life.learn_usage(Usage::Used, start + secs(40));
+    assert_eq!(
+        run(&mut life, start + secs(40), || Some(healthy())),
+        (Verdict::Idle, start + secs(100))
+    );
+    let (mut life, start) = ready();
+    life.request_began(start);
+    life.learn_usage(Usage::Quiet, start);
+    life.request_began(start + secs(1));
+    life.learn_usage(Usage::Ended { quiet: true }, start + secs(2));
+    assert!(life.is_in_use(), "the other request is open");
 }
 
 #[test]
@@ -244,7 +263,7 @@ proptest! {
                 Happening::RequestEnded if requests > 0 => {
                     requests -= 1;
                     last_end = now;
-                    life.request_ended(now);
+                    life.learn_usage(ENDED, now);
                 }
                 Happening::Answer(probe) if probing => {
                     probing = false;
