@@ -78,6 +78,8 @@ pub enum Request {
     Snapshot,
     /// Tells a restored guest, whose agent runs, who it is now. Before any request to the agent.
     Resume(Resume),
+    /// Tells a guest whose machine stood still that it goes on. Before any request to the agent.
+    GoOn(GoOn),
     /// Sends a signal to the agent's process group.
     Signal {
         /// Signal number.
@@ -110,7 +112,7 @@ pub enum Response {
     },
     /// To [`Request::Resume`].
     Resumed(Resumed),
-    /// To [`Request::Snapshot`], [`Request::Signal`] and [`Request::Shutdown`].
+    /// To [`Request::Snapshot`], [`Request::GoOn`], [`Request::Signal`] and [`Request::Shutdown`].
     Done,
     /// To [`Request::Usage`].
     Usage(Usage),
@@ -215,6 +217,20 @@ impl fmt::Debug for Resume {
         f.debug_struct("Resume")
             .field("hostname", &self.hostname)
             .finish_non_exhaustive()
+    }
+}
+
+/// What a machine that stood still has missed, but for the time.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoOn {
+    /// Fresh random bytes from the host for the guest's kernel, in hexadecimal.
+    pub entropy_hex: String,
+}
+
+/// Shows no entropy.
+impl fmt::Debug for GoOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GoOn").finish_non_exhaustive()
     }
 }
 

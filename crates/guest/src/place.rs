@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use coracle_guest_proto::message::{AgentExit, Resume, Resumed, StartAgent, StartTiming, Usage};
+use coracle_guest_proto::message::{AgentExit, GoOn, Resume, Resumed, StartAgent, StartTiming, Usage};
 use rustix::process::WaitStatus;
 
 use crate::confine::Confinement;
@@ -53,6 +53,14 @@ impl Place {
         match self {
             Self::Machine(machine) => machine.resume(resume).await,
             Self::Process => Err(Failure::new("resuming", "a process is never restored")),
+        }
+    }
+
+    /// Goes on after the machine stood still.
+    pub(crate) fn go_on(&self, go_on: &GoOn) -> Result<(), Failure> {
+        match self {
+            Self::Machine(_) => Machine::go_on(go_on),
+            Self::Process => Err(Failure::new("going on", "a process never stands still")),
         }
     }
 

@@ -185,6 +185,7 @@ impl Guest {
                 Ok(Response::Done)
             }
             Request::Resume(resume) => self.resume(&resume).await.map(Response::Resumed),
+            Request::GoOn(go_on) => self.place.go_on(&go_on).map(|()| Response::Done),
             Request::Usage => Ok(Response::Usage(self.place.usage())),
             Request::Signal { signal } => self.signal(signal),
             Request::Shutdown { grace_millis } => {

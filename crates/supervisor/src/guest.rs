@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
-    AgentExit, Event, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
+    AgentExit, Event, GoOn, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
 };
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeader};
 use tokio::io::WriteHalf;
@@ -26,6 +26,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the guest may take to resume the agent.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the guest may take to catch up after its machine stood still.
+const GO_ON_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections being made at once; the guest's queue of new streams is longer.
 const MAX_DIALS: usize = 32;
 /// How much of a text from the guest is kept, in bytes.
@@ -187,6 +189,22 @@ impl Guest {
         };
         match self.request(Request::Resume(resume), RESUME_TIMEOUT).await? {
             Response::Resumed(resumed) => Ok(resumed),
+            _ => Err(GuestError::WrongAnswer),
+        }
+    }
+
+    /// Has a guest whose machine stood still catch up.
+    pub(crate) async fn go_on(&self) -> Result<(), GuestError> {
+        let go_on = GoOn {
+            entropy_hex: entropy(),
+        };
+        let (clock, answer) = tokio::join!(
+            self.set_clock(),
+            self.request(Request::GoOn(go_on), GO_ON_TIMEOUT)
+        );
+        clock?;
+        match answer? {
+            Response::Done => Ok(()),
             _ => Err(GuestError::WrongAnswer),
         }
     }

@@ -16,6 +16,7 @@ pub mod driver;
 mod guest;
 mod lease;
 mod logs;
+mod pool;
 mod probe;
 mod session;
 mod supervisor;
@@ -29,6 +30,7 @@ pub use directory::{Directory, DirectoryError};
 pub use guest::GuestError;
 pub use lease::Lease;
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
+pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
 pub use session::{
     AcquireError, EndReason, HostFailure, SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
 };

@@ -5,12 +5,12 @@
 //! session never overlap.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use coracle_types::{RuntimeId, SandboxId, SessionKey};
 use futures::future::join_all;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::driver::Driver;
 use crate::lease::Lease;
 use crate::logs::{LogBudget, LogSink};
+use crate::pool::{PoolInfo, PoolSpec, PoolTotals, Pools, refill};
 use crate::session::{
     AcquireError, AcquireReply, Command, Context, SessionHandle, SessionInfo, SessionSpec, SessionTask,
 };
@@ -78,6 +79,9 @@ pub struct Supervisor {
 struct Inner {
     context: Arc<Context>,
     table: Arc<Mutex<Table>>,
+    pools: Pools,
+    /// The start of the task that fills them.
+    refilling: Once,
     tasks: TaskTracker,
 }
 
@@ -95,18 +99,21 @@ impl Supervisor {
         logs: Arc<dyn LogSink>,
         config: SupervisorConfig,
     ) -> Self {
-        let boots = Semaphore::new(config.concurrent_boots.max(1));
         let context = Arc::new(Context {
             driver,
             directory,
             logs,
+            boots: Semaphore::new(config.concurrent_boots.max(1)),
+            refills: Semaphore::new((config.concurrent_boots / 2).max(1)),
+            starts: watch::Sender::new(0),
             config,
-            boots,
         });
         Self {
             inner: Arc::new(Inner {
                 context,
                 table: Arc::default(),
+                pools: Pools::default(),
+                refilling: Once::new(),
                 tasks: TaskTracker::new(),
             }),
         }
@@ -170,6 +177,37 @@ impl Supervisor {
         stopped.iter().filter(|result| result.is_ok()).count()
     }
 
+    /// Which pools there are to be from now on, in place of all that were said before. Without a driver whose
+    /// sandboxes can stand still there are none.
+    pub fn set_pools(&self, wanted: Vec<PoolSpec>) {
+        let inner = &self.inner;
+        if !inner.context.driver.can_pause() || self.table().draining {
+            return;
+        }
+        inner.pools.set(wanted);
+        inner.refilling.call_once(|| {
+            let table = Arc::clone(&inner.table);
+            let limit = inner.context.config.max_sessions;
+            let room = move || limit.saturating_sub(lock(&table).sessions.len());
+            let (context, pools, tasks) = (
+                Arc::clone(&inner.context),
+                inner.pools.clone(),
+                inner.tasks.clone(),
+            );
+            inner.tasks.spawn(refill(context, pools, tasks, room));
+        });
+    }
+
+    /// Every pool, in no particular order.
+    pub fn pools(&self) -> Vec<PoolInfo> {
+        self.inner.pools.list()
+    }
+
+    /// How often sessions found a sandbox ready, since the server started.
+    pub fn pool_totals(&self) -> PoolTotals {
+        self.inner.pools.totals()
+    }
+
     /// Every session, in no particular order.
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.table()
@@ -200,6 +238,7 @@ impl Supervisor {
             // One that takes no commands is gone.
             session.commands.send(Command::Drain(deadline)).await.ok();
         }
+        self.inner.pools.close();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
     }
@@ -223,11 +262,13 @@ impl Supervisor {
         if table.sessions.len() >= limit {
             return Err(AcquireError::TooManySessions { limit });
         }
+        let taken = self.inner.pools.take(key, spec);
         let (mut task, handle) = SessionTask::new(
             Arc::clone(&self.inner.context),
             key.clone(),
             Arc::clone(spec),
             request,
+            taken,
         );
         let sandbox = handle.shared.sandbox;
         table.sessions.insert(key.clone(), handle);
@@ -235,6 +276,7 @@ impl Supervisor {
             table: Arc::clone(&self.inner.table),
             key: key.clone(),
             sandbox,
+            pools: self.inner.pools.clone(),
         };
         self.inner.tasks.spawn(async move {
             // Dropped before the task and its queue of commands, even in a panic: whoever is left without an
@@ -269,6 +311,7 @@ struct Listed {
     table: Arc<Mutex<Table>>,
     key: SessionKey,
     sandbox: SandboxId,
+    pools: Pools,
 }
 
 impl Drop for Listed {
@@ -281,6 +324,8 @@ impl Drop for Listed {
         {
             table.sessions.remove(&self.key);
         }
+        drop(table);
+        self.pools.sessions_changed();
     }
 }
 

@@ -202,6 +202,28 @@ impl Vm {
         Ok(restored?)
     }
 
+    /// Stops the machine's processors where they are.
+    ///
+    /// # Errors
+    /// When QEMU does not obey.
+    pub async fn pause(&mut self) -> Result<(), VmError> {
+        self.execute("stop").await
+    }
+
+    /// Lets the processors of a paused machine go on.
+    ///
+    /// # Errors
+    /// When QEMU does not obey.
+    pub async fn go_on(&mut self) -> Result<(), VmError> {
+        self.execute("cont").await
+    }
+
+    async fn execute(&mut self, command: &str) -> Result<(), VmError> {
+        let mut monitor = self.monitor().await?;
+        monitor.execute(command, json!({})).await?;
+        Ok(())
+    }
+
     /// Waits until the machine has ended and says how, with the last lines of its console.
     pub async fn ended(&mut self) -> String {
         if let Some(end) = &self.end {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_guest_proto::message::{Resume, Resumed, StartAgent, Usage};
+use coracle_guest_proto::message::{GoOn, Resume, Resumed, StartAgent, Usage};
 use coracle_guest_proto::{PORT_NAME, PROBE_ANSWER, PROBE_ARGUMENT, SNAPSHOT_READY};
 use rustix::mount::MountFlags;
 use rustix::process::{Pid, Signal};
@@ -147,6 +147,12 @@ impl Machine {
         };
         resumed.took_micros = micros(begun.elapsed());
         Ok(resumed)
+    }
+
+    /// Catches up with the world after the machine stood still. Who it is has not changed.
+    pub(crate) fn go_on(go_on: &GoOn) -> Result<(), Failure> {
+        seed::add_entropy(&go_on.entropy_hex)?;
+        seed::reseed()
     }
 
     /// The door to the agent's control group.

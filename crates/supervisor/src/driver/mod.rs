@@ -149,6 +149,8 @@ pub enum Origin {
     Restored,
     /// It was booted because there was no template, or none that could be restored.
     BootedInstead,
+    /// It stood ready in a pool.
+    Warm,
 }
 
 /// A booted sandbox whose agent has not been started, or a restored one whose agent has not been resumed.
@@ -191,6 +193,34 @@ pub trait Machine: Send + Sync {
 
     /// What it uses of the host's memory.
     fn memory(&self) -> MemoryUse;
+
+    /// Lets it stand still: it costs no processor time until it goes on, and its clocks may stand still, too.
+    /// Only of drivers that [can](Driver::can_pause).
+    ///
+    /// # Errors
+    /// When it does not obey; it is then to be destroyed.
+    async fn pause(&mut self) -> Result<(), PauseError> {
+        Err(PauseError::unsupported())
+    }
+
+    /// Lets a sandbox that stands still go on.
+    ///
+    /// # Errors
+    /// When it does not obey; it is then to be destroyed.
+    async fn go_on(&mut self) -> Result<(), PauseError> {
+        Err(PauseError::unsupported())
+    }
+}
+
+/// Why a sandbox does not stand still, or does not go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox cannot be paused or continued")]
+pub struct PauseError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+impl PauseError {
+    fn unsupported() -> Self {
+        Self("sandboxes of this driver cannot stand still".into())
+    }
 }
 
 /// Makes sandboxes of one kind.
@@ -212,6 +242,11 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// When the host fails; everything begun has been undone by then.
     async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError>;
+
+    /// Whether its sandboxes can stand still.
+    fn can_pause(&self) -> bool {
+        false
+    }
 
     /// Ends whatever an earlier server left running and removes what it left on disk. Called once, before
     /// the first boot. Returns how many sandboxes were removed.

@@ -110,7 +110,7 @@ impl EndReason {
         }
     }
 
-    pub(super) fn host(failure: HostFailure) -> Self {
+    pub(crate) fn host(failure: HostFailure) -> Self {
         Self::HostFailed(Arc::new(failure))
     }
 }

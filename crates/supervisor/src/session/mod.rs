@@ -43,7 +43,7 @@
 
 mod end;
 pub(crate) mod life;
-mod start;
+pub(crate) mod start;
 mod task;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -56,6 +56,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 pub use end::{AcquireError, EndReason, HostFailure, SessionEnd};
+pub(crate) use start::Reached;
 pub(crate) use task::SessionTask;
 
 use crate::directory::Directory;
@@ -142,6 +143,32 @@ pub(crate) struct Context {
     pub(crate) config: SupervisorConfig,
     /// One permit for each boot under way.
     pub(crate) boots: Semaphore,
+    /// One permit for each boot under way for a pool.
+    pub(crate) refills: Semaphore,
+    /// How many sessions are being started.
+    pub(crate) starts: watch::Sender<usize>,
+}
+
+impl Context {
+    /// Waits until no session is being started.
+    pub(crate) async fn no_session_starts(&self) {
+        // The sender is this context.
+        self.starts.subscribe().wait_for(|starts| *starts == 0).await.ok();
+    }
+
+    /// Counts a session as being started, as long as what this returns lives.
+    fn session_starts(self: &Arc<Self>) -> StartUnderWay {
+        self.starts.send_modify(|starts| *starts += 1);
+        StartUnderWay(Arc::clone(self))
+    }
+}
+
+struct StartUnderWay(Arc<Context>);
+
+impl Drop for StartUnderWay {
+    fn drop(&mut self) {
+        self.0.starts.send_modify(|starts| *starts -= 1);
+    }
 }
 
 /// What a session's task tells everyone.
@@ -164,7 +191,7 @@ struct Published {
 }
 
 impl Shared {
-    fn new(key: SessionKey, spec: &SessionSpec) -> Self {
+    fn new(key: SessionKey, spec: &SessionSpec, sandbox: SandboxId) -> Self {
         let published = Published {
             state: SessionState::Starting,
             last_request: Instant::now(),
@@ -174,7 +201,7 @@ impl Shared {
         Self {
             key,
             version: spec.version,
-            sandbox: SandboxId::new(),
+            sandbox,
             agent_port: spec.agent.port,
             started: Timestamp::now(),
             published: Mutex::new(published),

@@ -1,59 +1,84 @@
-//! The steps of a start that need no decisions: boot, connect, start the agent.
+//! The steps of a start that need no decisions: boot, connect, start the agent; and the end of a sandbox.
 
-use std::sync::Arc;
+use std::time::Duration;
 
+use coracle_guest_proto::{ChannelStream, MuxError};
+use coracle_types::SandboxId;
 use tokio::time::Instant;
 
-use super::{Context, EndReason, HostFailure, Shared, StartPhases};
-use crate::driver::{AgentSpec, BootPhase, Booted, BoxableChannel, Start};
+use super::{Context, EndReason, HostFailure, StartPhases};
+use crate::driver::{AgentSpec, BootPhase, Booted, BoxableChannel, Machine, Start};
 use crate::guest::{Guest, GuestError};
-use crate::logs::SessionLog;
 
-/// Boots the sandbox.
-pub(super) async fn boot(
+/// How long a driver has to remove a sandbox before it is dropped.
+const DESTROY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A sandbox whose guest can be asked.
+pub(crate) struct Reached {
+    pub(crate) machine: Box<dyn Machine>,
+    pub(crate) guest: Guest,
+    /// What the agent prints; there has been nobody to read it yet.
+    pub(crate) output: ChannelStream,
+    /// What the guest is to be asked first; nothing when its agent is known to be healthy.
+    pub(crate) begin: Option<Start>,
+    pub(crate) phases: StartPhases,
+}
+
+/// Boots a sandbox and connects to its guest. What was begun is undone when that fails.
+pub(crate) async fn reach(
     context: &Context,
-    shared: &Shared,
+    sandbox: SandboxId,
     agent: &AgentSpec,
-    phases: &mut StartPhases,
-) -> Result<Booted, HostFailure> {
+) -> Result<Reached, HostFailure> {
     let timeout = context.config.boot_timeout;
-    let booted = tokio::time::timeout(timeout, context.driver.boot(shared.sandbox, agent))
+    let Booted {
+        channel,
+        start,
+        origin,
+        mut machine,
+        timing,
+    } = tokio::time::timeout(timeout, context.driver.boot(sandbox, agent))
         .await
         .map_err(|_| HostFailure::BootTimeout(timeout))?
         .map_err(HostFailure::Boot)?;
-    phases.origin = booted.origin;
-    for (phase, took) in &booted.timing {
+    let mut phases = StartPhases {
+        origin,
+        ..StartPhases::default()
+    };
+    for (phase, took) in timing {
         *match phase {
             BootPhase::Disks => &mut phases.disks,
             BootPhase::Machine => &mut phases.machine,
             BootPhase::Kernel => &mut phases.kernel,
-        } += *took;
+        } += took;
     }
-    Ok(booted)
+    let began = Instant::now();
+    match connect(channel).await {
+        Ok((guest, output)) => {
+            phases.kernel += began.elapsed();
+            Ok(Reached {
+                machine,
+                guest,
+                output,
+                begin: Some(start),
+                phases,
+            })
+        }
+        Err(error) => {
+            destroy(&mut *machine, sandbox).await;
+            Err(HostFailure::Channel(error))
+        }
+    }
 }
 
-/// Connects to the guest and begins to collect the agent's output, before there is any.
-pub(super) async fn connect(
-    context: &Context,
-    shared: &Shared,
-    channel: Box<dyn BoxableChannel>,
-    phases: &mut StartPhases,
-) -> Result<(Guest, SessionLog), HostFailure> {
-    let began = Instant::now();
-    let guest = Guest::connect(channel).await.map_err(HostFailure::Channel)?;
-    let output = guest.logs().await.map_err(HostFailure::Channel)?;
-    phases.kernel += began.elapsed();
-    let log = SessionLog::collect(
-        shared.key.clone(),
-        output,
-        Arc::clone(&context.logs),
-        context.config.log_budget,
-    );
-    Ok((guest, log))
+async fn connect(channel: Box<dyn BoxableChannel>) -> Result<(Guest, ChannelStream), MuxError> {
+    let guest = Guest::connect(channel).await?;
+    let output = guest.logs().await?;
+    Ok((guest, output))
 }
 
 /// Has the guest start the agent's process, or take on its own identity when the agent runs already.
-pub(super) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndReason> {
+pub(crate) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndReason> {
     let failed = |error| EndReason::host(HostFailure::Guest(error));
     match start {
         Start::Agent(start) => guest.start_agent(*start).await.map_err(|error| match error {
@@ -65,5 +90,15 @@ pub(super) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndRe
             tracing::debug!(?resumed, "a restored sandbox has become one of its own");
             Ok(())
         }
+    }
+}
+
+/// Ends a sandbox and removes what it had.
+pub(crate) async fn destroy(machine: &mut dyn Machine, sandbox: SandboxId) {
+    if tokio::time::timeout(DESTROY_TIMEOUT, machine.destroy())
+        .await
+        .is_err()
+    {
+        tracing::error!(%sandbox, "the driver did not remove a sandbox in time");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use coracle_guest_proto::message::Request;
-use coracle_types::{Generation, SessionKey};
+use coracle_types::{Generation, SandboxId, SessionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
@@ -15,24 +15,29 @@ use tokio::time::Instant;
 
 use super::life::{Admission, Life, Next, Probe, Rules};
 use super::{
-    AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, QUEUE, SessionEnd, SessionHandle,
-    SessionSpec, SessionState, Shared, StartPhases, start,
+    AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, QUEUE, Reached, SessionEnd,
+    SessionHandle, SessionSpec, SessionState, Shared, StartPhases, start,
 };
 use crate::directory::DirectoryError;
-use crate::driver::{Booted, Machine, Start};
+use crate::driver::{Machine, Start};
 use crate::guest::Guest;
 use crate::lease::{Lease, Usage};
 use crate::logs::SessionLog;
+use crate::pool::Taken;
 use crate::probe;
 
 /// How long the guest has to confirm a request to shut down.
 const SHUTDOWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the guest has beyond the agent's grace to power off.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a driver has to remove a sandbox before it is dropped.
-const DESTROY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a broken channel waits for the news of why it broke.
 const NEWS_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What is known of an agent that was healthy when its sandbox was paused.
+const HEALTHY: Probe = Probe::Healthy {
+    busy: false,
+    time_of_last_update: None,
+};
 
 /// Everything a session's task owns but for the sandbox itself.
 pub(crate) struct SessionTask {
@@ -47,6 +52,8 @@ pub(crate) struct SessionTask {
     /// Those who wait for the session to be ready.
     waiting: Vec<AcquireReply>,
     phases: StartPhases,
+    /// A sandbox from a pool.
+    taken: Option<Taken>,
 }
 
 /// What a running session needs to be served.
@@ -58,19 +65,22 @@ struct Running<'a> {
 }
 
 impl SessionTask {
-    /// A session that has not begun, with the request that it begins for, and the handle to it.
+    /// A session that has not begun, with the request that it begins for and perhaps a sandbox from a pool, and the
+    /// handle to it.
     pub(crate) fn new(
         context: Arc<Context>,
         key: SessionKey,
         spec: Arc<SessionSpec>,
         first: AcquireReply,
+        taken: Option<Taken>,
     ) -> (Self, SessionHandle) {
         let rules = Rules {
             idle_timeout: spec.idle_timeout,
             max_lifetime: spec.max_lifetime,
             init_timeout: spec.init_timeout,
         };
-        let shared = Arc::new(Shared::new(key, &spec));
+        let sandbox = taken.as_ref().map_or_else(SandboxId::new, |taken| taken.sandbox);
+        let shared = Arc::new(Shared::new(key, &spec, sandbox));
         let (sender, commands) = mpsc::channel(QUEUE);
         let (usage, usages) = mpsc::unbounded_channel();
         let handle = SessionHandle {
@@ -91,6 +101,7 @@ impl SessionTask {
             usage,
             waiting,
             phases,
+            taken,
         };
         (task, handle)
     }
@@ -122,65 +133,65 @@ impl SessionTask {
 
     /// From the claim to the point where nothing but the claim is left.
     async fn start_and_serve(&mut self, generation: Generation) -> EndReason {
+        let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
+        let Reached {
+            mut machine,
+            guest,
+            output,
+            begin,
+            phases,
+        } = match self.sandbox().await {
+            Ok(reached) => reached,
+            Err(reason) => return self.conclude(reason, Vec::new()),
+        };
+        self.phases = phases;
+        let log = SessionLog::collect(
+            shared.key.clone(),
+            output,
+            Arc::clone(&context.logs),
+            context.config.log_budget,
+        );
+        let guest = Arc::new(guest);
+        let reason = self
+            .with_guest(&mut *machine, &guest, &log, begin, generation)
+            .await;
+        drop(guest);
+        self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
+        drop(machine);
+        self.attend(log.finish()).await;
+        reason
+    }
+
+    /// A sandbox: from a pool, or made now.
+    async fn sandbox(&mut self) -> Result<Reached, EndReason> {
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
             Arc::clone(&self.spec),
         );
         let created = Instant::now();
-        let booted = {
-            let permit = match self.unless_ended(context.boots.acquire()).await {
-                Ok(permit) => permit,
-                Err(reason) => return self.conclude(reason, Vec::new()),
+        if let Some(Taken { sandbox, handed_over }) = self.taken.take() {
+            let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
+                Ok(ready) => match self.attend(ready.go_on(sandbox)).await {
+                    Ok(reached) => return Ok(reached),
+                    Err(error) => error.into(),
+                },
+                Err(_) => "it has just ended".into(),
             };
-            let mut phases = StartPhases {
-                queue: created.elapsed(),
-                ..StartPhases::default()
-            };
-            // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
-            let booted = self
-                .attend(start::boot(&context, &shared, &spec.agent, &mut phases))
-                .await;
-            drop(permit);
-            self.phases = phases;
-            booted
-        };
-        let Booted {
-            channel,
-            start,
-            mut machine,
-            ..
-        } = match booted {
-            Ok(booted) => booted,
-            Err(failure) => return self.conclude(EndReason::host(failure), Vec::new()),
-        };
-        let mut phases = self.phases;
-        let connected = self
-            .attend(start::connect(&context, &shared, channel, &mut phases))
-            .await;
-        self.phases = phases;
-        let (reason, log) = match connected {
-            Ok((guest, log)) => {
-                let guest = Arc::new(guest);
-                let reason = self
-                    .with_guest(&mut *machine, &guest, &log, start, generation)
-                    .await;
-                (reason, Some(log))
-            }
-            Err(failure) => (self.conclude(EndReason::host(failure), Vec::new()), None),
-        };
-        if self
-            .attend(tokio::time::timeout(DESTROY_TIMEOUT, machine.destroy()))
+            let error: &dyn Error = &*error;
+            tracing::warn!(%sandbox, error, "a sandbox of a pool is of no use; the session gets a new one");
+        }
+        let _starting = context.session_starts();
+        let permit = self.unless_ended(context.boots.acquire()).await?;
+        let queue = created.elapsed();
+        // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
+        let mut reached = self
+            .attend(start::reach(&context, shared.sandbox, &spec.agent))
             .await
-            .is_err()
-        {
-            tracing::error!(sandbox = %shared.sandbox, "the driver did not remove a sandbox in time");
-        }
-        drop(machine);
-        if let Some(log) = log {
-            self.attend(log.finish()).await;
-        }
-        reason
+            .map_err(EndReason::host)?;
+        drop(permit);
+        reached.phases.queue = queue;
+        Ok(reached)
     }
 
     /// From the connected guest to the end of the agent.
@@ -189,27 +200,20 @@ impl SessionTask {
         machine: &mut dyn Machine,
         guest: &Arc<Guest>,
         log: &SessionLog,
-        start: Start,
+        begin: Option<Start>,
         generation: Generation,
     ) -> EndReason {
         // Commands may have come while the sandbox booted.
         if let Next::End(verdict) = self.life.next(Instant::now()) {
             return self.conclude(EndReason::of_verdict(verdict, self.spec.init_timeout), Vec::new());
         }
-        let agent_started = Instant::now();
-        let reason = match self.attend(start::start_agent(guest, start)).await {
-            Ok(()) => {
-                self.life.agent_started(Instant::now());
-                self.serve(&mut Running {
-                    machine,
-                    guest,
-                    generation,
-                    agent_started,
-                })
-                .await
-            }
-            Err(reason) => reason,
+        let running = Running {
+            machine,
+            guest,
+            generation,
+            agent_started: Instant::now(),
         };
+        let reason = self.start_agent_and_serve(running, begin).await;
         self.life.ended();
         self.publish();
         if matches!(reason, EndReason::AgentExited(_) | EndReason::NotStarted(_)) {
@@ -224,6 +228,20 @@ impl SessionTask {
             self.attend(shut_down(guest, machine, grace)).await;
         }
         reason
+    }
+
+    async fn start_agent_and_serve(&mut self, mut running: Running<'_>, begin: Option<Start>) -> EndReason {
+        let is_healthy = begin.is_none();
+        if let Some(begin) = begin
+            && let Err(reason) = self.attend(start::start_agent(running.guest, begin)).await
+        {
+            return reason;
+        }
+        self.life.agent_started(Instant::now());
+        if is_healthy && let Err(reason) = self.learn(HEALTHY, &running).await {
+            return reason;
+        }
+        self.serve(&mut running).await
     }
 
     /// Probes the agent and answers commands until the session is to end.

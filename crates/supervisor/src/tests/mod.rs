@@ -5,6 +5,7 @@
 
 mod ending;
 mod logs;
+mod pools;
 mod racing;
 mod serving;
 mod starting;

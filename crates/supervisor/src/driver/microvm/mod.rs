@@ -41,7 +41,7 @@ use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError, Start,
 };
 
 const SCRATCH_DISK: &str = "scratch";
@@ -423,6 +423,10 @@ impl Driver for MicrovmDriver {
         ))
     }
 
+    fn can_pause(&self) -> bool {
+        true
+    }
+
     async fn sweep(&self) -> Result<usize, io::Error> {
         let (sandboxes, templates) = (self.0.sandboxes(), Arc::clone(&self.0.templates));
         // Machines first: one of them may be writing a template.
@@ -491,5 +495,13 @@ impl Machine for Microvm {
             private: memory.private,
             shared: memory.shared,
         }
+    }
+
+    async fn pause(&mut self) -> Result<(), PauseError> {
+        self.0.pause().await.map_err(|error| PauseError(error.into()))
+    }
+
+    async fn go_on(&mut self) -> Result<(), PauseError> {
+        self.0.go_on().await.map_err(|error| PauseError(error.into()))
     }
 }

@@ -44,19 +44,21 @@ mod guest;
 mod script;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use coracle_guest_proto::message::StartAgent;
 use coracle_types::SandboxId;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Start,
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError,
+    Start,
 };
 use cable::Cable;
 
@@ -67,9 +69,28 @@ const CHANNEL_BUFFER: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub struct SimulatedDriver {
     live: Arc<AtomicUsize>,
+    paused: Arc<AtomicUsize>,
+    boots: AtomicUsize,
+    power: Mutex<CancellationToken>,
 }
 
 impl SimulatedDriver {
+    /// How many sandboxes were asked for.
+    pub fn boots(&self) -> usize {
+        self.boots.load(Ordering::SeqCst)
+    }
+
+    /// Ends every sandbox there is, as if by itself.
+    pub fn cut_power(&self) {
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *power).cancel();
+    }
+
+    /// How many sandboxes stand still.
+    pub fn paused(&self) -> usize {
+        self.paused.load(Ordering::SeqCst)
+    }
+
     /// How many sandboxes exist.
     pub fn live(&self) -> usize {
         self.live.load(Ordering::SeqCst)
@@ -92,6 +113,7 @@ impl Driver for SimulatedDriver {
 
     async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError> {
         let began = Instant::now();
+        self.boots.fetch_add(1, Ordering::SeqCst);
         match agent.environment.get("SIMULATED_BOOT").map(String::as_str) {
             Some("fail") => {
                 return Err(BootError {
@@ -103,9 +125,14 @@ impl Driver for SimulatedDriver {
             None => {}
         }
         let (host, guest) = tokio::io::duplex(CHANNEL_BUFFER);
-        let power = CancellationToken::new();
+        let power = self
+            .power
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .child_token();
         let counted = Counted::new(Arc::clone(&self.live));
-        let cable = Cable::new(guest, power.clone());
+        let pause = watch::Sender::new(false);
+        let cable = Cable::new(guest, power.clone(), pause.subscribe());
         let port = agent.port;
         let off = power.clone();
         let task = tokio::spawn(async move {
@@ -132,9 +159,16 @@ impl Driver for SimulatedDriver {
             machine: Box::new(SimulatedMachine {
                 power,
                 task: Some(task),
+                pause,
+                paused: Arc::clone(&self.paused),
+                counted: None,
             }),
             timing: vec![(BootPhase::Kernel, began.elapsed())],
         })
+    }
+
+    fn can_pause(&self) -> bool {
+        true
     }
 
     async fn sweep(&self) -> Result<usize, std::io::Error> {
@@ -146,6 +180,10 @@ impl Driver for SimulatedDriver {
 struct SimulatedMachine {
     power: CancellationToken,
     task: Option<JoinHandle<()>>,
+    pause: watch::Sender<bool>,
+    paused: Arc<AtomicUsize>,
+    /// Its place among those that stand still.
+    counted: Option<Counted>,
 }
 
 #[async_trait]
@@ -166,6 +204,19 @@ impl Machine for SimulatedMachine {
 
     fn memory(&self) -> MemoryUse {
         MemoryUse::default()
+    }
+
+    async fn pause(&mut self) -> Result<(), PauseError> {
+        self.counted
+            .get_or_insert_with(|| Counted::new(Arc::clone(&self.paused)));
+        self.pause.send_replace(true);
+        Ok(())
+    }
+
+    async fn go_on(&mut self) -> Result<(), PauseError> {
+        self.counted = None;
+        self.pause.send_replace(false);
+        Ok(())
     }
 }
 
