@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use coracle_auth::{AccessKeyId, Credential, KeyPair};
 use coracle_store::{Quota, Quotas};
+use coracle_supervisor::PoolSize;
 use coracle_types::{AccountId, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -133,6 +134,10 @@ pub struct SandboxConfig {
     /// Whether sessions of platform V2 are restored from a snapshot of their version (`microvm` only). Off, they
     /// boot.
     pub snapshots: bool,
+    /// How many sandboxes stand ready for each endpoint that its tags say nothing of: a number, or minimum and
+    /// maximum as in `1-4`.
+    #[serde(deserialize_with = "parsed")]
+    pub warm: PoolSize,
 }
 
 impl Default for SandboxConfig {
@@ -144,6 +149,7 @@ impl Default for SandboxConfig {
             vcpus: 2,
             disk_mib: 8192,
             snapshots: true,
+            warm: PoolSize::default(),
         }
     }
 }

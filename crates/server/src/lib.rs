@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod operator;
 pub mod s3;
 pub mod serve;
+pub mod warm;
 
 /// An error with all its causes, for the operator.
 pub fn error_chain(error: &dyn std::error::Error) -> String {

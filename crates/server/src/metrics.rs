@@ -5,8 +5,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_supervisor::StartPhases;
 use coracle_supervisor::driver::Origin;
+use coracle_supervisor::{PoolTotals, StartPhases, Supervisor};
 use coracle_types::SandboxId;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -30,6 +30,8 @@ pub struct Metrics {
     sessions: Gauge<i64, AtomicI64>,
     websockets: Gauge<i64, AtomicI64>,
     websocket_endings: Family<EndingLabel, Counter>,
+    pooled: Family<StateLabel, Gauge<i64, AtomicI64>>,
+    pool_requests: Family<OutcomeLabel, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -65,6 +67,16 @@ impl Drop for OpenWebSocket {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
 }
 
 impl Metrics {
@@ -107,6 +119,18 @@ impl Metrics {
             "WebSockets by how they ended",
             websocket_endings.clone(),
         );
+        let pooled = Family::default();
+        registry.register(
+            "warm_pool_sandboxes",
+            "Sandboxes in warm pools now, by whether they stand ready or are being made",
+            pooled.clone(),
+        );
+        let pool_requests = Family::default();
+        registry.register(
+            "warm_pool_requests",
+            "Sessions of endpoints with a warm pool, by whether a sandbox stood ready",
+            pool_requests.clone(),
+        );
         Self {
             registry,
             answers,
@@ -118,6 +142,8 @@ impl Metrics {
             sessions,
             websockets,
             websocket_endings,
+            pooled,
+            pool_requests,
         }
     }
 
@@ -150,6 +176,7 @@ impl Metrics {
                     Origin::Booted => "booted",
                     Origin::Restored => "restored",
                     Origin::BootedInstead => "booted_instead",
+                    Origin::Warm => "warm",
                 },
             })
             .inc();
@@ -181,9 +208,24 @@ impl Metrics {
             .inc();
     }
 
-    /// How many sessions there are.
-    pub fn set_sessions(&self, count: usize) {
-        self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Takes in what the supervisor counts itself.
+    pub fn look_at(&self, supervisor: &Supervisor) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.sessions.set(count(supervisor.sessions().len()));
+        let pools = supervisor.pools();
+        let states = [
+            ("ready", pools.iter().map(|pool| pool.ready).sum()),
+            ("starting", pools.iter().map(|pool| pool.starting).sum()),
+        ];
+        for (state, sandboxes) in states {
+            let gauge = self.pooled.get_or_create(&StateLabel { state });
+            gauge.set(count(sandboxes));
+        }
+        let PoolTotals { hits, misses } = supervisor.pool_totals();
+        for (outcome, total) in [("hit", hits), ("miss", misses)] {
+            let counter = self.pool_requests.get_or_create(&OutcomeLabel { outcome });
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
     }
 
     /// All of it as text.

@@ -3,12 +3,19 @@
 //! | | |
 //! |---|---|
 //! | `GET /_coracle/sessions` | every session: id, state, version, memory |
+//! | `GET /_coracle/pools` | every warm pool: size, how many sandboxes are wanted, ready and being made; and hits |
+//! | `PUT /_coracle/pools?resource=ARN&size=1-4` | sets the warm pool of an endpoint, or of all endpoints of a runtime, by its tag `coracle:warm` |
+//! | `DELETE /_coracle/pools?resource=ARN` | removes that tag |
 //! | `GET /_coracle/logs?runtime=…` | what agents printed, as JSON lines; `endpoint`, `session`, `since` (RFC 3339), `limit` narrow it, `follow=true` goes on |
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use coracle_supervisor::{LogEntry, LogFiles, LogQuery, SessionInfo, Supervisor};
+use coracle_store::Store;
+use coracle_supervisor::{
+    LogEntry, LogFiles, LogQuery, PoolInfo, PoolSize, PoolTotals, SessionInfo, Supervisor,
+};
+use coracle_types::InvocationTarget;
 use coracle_wire::Error;
 use futures::{StreamExt, TryStreamExt};
 use http::header::CONTENT_TYPE;
@@ -19,7 +26,10 @@ use http_body_util::{BodyExt, StreamBody};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
+use crate::control::reconciler::Waker;
+use crate::control::refusal;
 use crate::gateway::body::{BoxError, ResponseBody, full};
+use crate::warm;
 
 /// Lines when the caller does not say.
 const DEFAULT_LINES: usize = 100;
@@ -30,6 +40,10 @@ pub struct OperatorApi {
     pub supervisor: Supervisor,
     /// What agents printed.
     pub logs: LogFiles,
+    /// Tags.
+    pub store: Store,
+    /// Told when tags have changed.
+    pub changed: Waker,
 }
 
 impl OperatorApi {
@@ -41,17 +55,45 @@ impl OperatorApi {
         match (&parts.method, parts.uri.path()) {
             (&Method::GET, "/_coracle/sessions") => Ok(self.sessions()),
             (&Method::GET, "/_coracle/logs") => self.logs(parts.uri.query().unwrap_or_default()).await,
+            (&Method::GET, "/_coracle/pools") => Ok(self.pools()),
+            (&Method::PUT, "/_coracle/pools") => self.set_pool(parts.uri.query().unwrap_or_default()).await,
+            (&Method::DELETE, "/_coracle/pools") => {
+                self.remove_pool(parts.uri.query().unwrap_or_default()).await
+            }
             (_, path) => Err(Error::not_found(format!("There is no operator API at {path}"))),
         }
     }
 
     fn sessions(&self) -> Response<ResponseBody> {
         let sessions: Vec<_> = self.supervisor.sessions().iter().map(described).collect();
-        let mut response = Response::new(full(json!({ "sessions": sessions }).to_string()));
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response
+        answer(&json!({ "sessions": sessions }))
+    }
+
+    fn pools(&self) -> Response<ResponseBody> {
+        let pools: Vec<_> = self.supervisor.pools().iter().map(pool).collect();
+        let PoolTotals { hits, misses } = self.supervisor.pool_totals();
+        answer(&json!({ "pools": pools, "hits": hits, "misses": misses }))
+    }
+
+    async fn set_pool(&self, query: &str) -> Result<Response<ResponseBody>, Error> {
+        let mut given = parameters(query);
+        let resource: InvocationTarget = required(&mut given, "resource")?;
+        let size: PoolSize = required(&mut given, "size")?;
+        no_others(&given)?;
+        let tags = [(warm::TAG.to_owned(), size.to_string())].into();
+        self.store.tag(&resource, &tags).await.map_err(refusal)?;
+        self.changed.wake();
+        Ok(answer(&json!({ "size": size.to_string() })))
+    }
+
+    async fn remove_pool(&self, query: &str) -> Result<Response<ResponseBody>, Error> {
+        let mut given = parameters(query);
+        let resource: InvocationTarget = required(&mut given, "resource")?;
+        no_others(&given)?;
+        let keys = [warm::TAG.to_owned()];
+        self.store.untag(&resource, &keys).await.map_err(refusal)?;
+        self.changed.wake();
+        Ok(answer(&json!({})))
     }
 
     async fn logs(&self, query: &str) -> Result<Response<ResponseBody>, Error> {
@@ -95,6 +137,26 @@ fn described(session: &SessionInfo) -> serde_json::Value {
     })
 }
 
+fn pool(pool: &PoolInfo) -> serde_json::Value {
+    json!({
+        "runtime": pool.runtime,
+        "endpoint": pool.endpoint,
+        "version": pool.version,
+        "size": pool.size.to_string(),
+        "wanted": pool.wanted,
+        "ready": pool.ready,
+        "starting": pool.starting,
+    })
+}
+
+fn answer(content: &serde_json::Value) -> Response<ResponseBody> {
+    let mut response = Response::new(full(content.to_string()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 fn line(entry: &LogEntry) -> Result<Bytes, BoxError> {
     let mut line = serde_json::to_vec(entry)?;
     line.push(b'\n');
@@ -102,11 +164,7 @@ fn line(entry: &LogEntry) -> Result<Bytes, BoxError> {
 }
 
 fn log_query(query: &str) -> Result<(LogQuery, bool), Error> {
-    let mut given: HashMap<&str, String> = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name, percent_decode_str(value).decode_utf8_lossy().into_owned()))
-        .collect();
+    let mut given = parameters(query);
     let follow = given.remove("follow").is_some_and(|follow| follow == "true");
     let query = LogQuery {
         runtime: parsed(&mut given, "runtime")?.ok_or_else(|| {
@@ -117,13 +175,35 @@ fn log_query(query: &str) -> Result<(LogQuery, bool), Error> {
         since: parsed(&mut given, "since")?,
         limit: parsed(&mut given, "limit")?.unwrap_or(DEFAULT_LINES),
     };
+    no_others(&given)?;
+    Ok((query, follow))
+}
+
+type Parameters<'a> = HashMap<&'a str, String>;
+
+fn parameters(query: &str) -> Parameters<'_> {
+    query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name, percent_decode_str(value).decode_utf8_lossy().into_owned()))
+        .collect()
+}
+
+fn no_others(given: &Parameters<'_>) -> Result<(), Error> {
     match given.keys().next() {
-        None => Ok((query, follow)),
+        None => Ok(()),
         Some(name) => Err(Error::validation_field(*name, "There is no such parameter")),
     }
 }
 
-fn parsed<T: std::str::FromStr>(given: &mut HashMap<&str, String>, name: &str) -> Result<Option<T>, Error>
+fn required<T: std::str::FromStr>(given: &mut Parameters<'_>, name: &str) -> Result<T, Error>
+where
+    T::Err: std::fmt::Display,
+{
+    parsed(given, name)?.ok_or_else(|| Error::validation_field(name, "Member is required"))
+}
+
+fn parsed<T: std::str::FromStr>(given: &mut Parameters<'_>, name: &str) -> Result<Option<T>, Error>
 where
     T::Err: std::fmt::Display,
 {

@@ -36,6 +36,7 @@ use crate::gateway::{Gateway, listen};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 use crate::s3::{S3OpenError, S3Side};
+use crate::warm::Warmer;
 
 /// How long connections may linger once their sessions are gone.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -137,6 +138,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             snapshots: config.sandbox.snapshots,
         },
     ));
+    let warm_routes = routes.clone();
     let waker = Waker::new(routes.clone());
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
     let deployer = Deployer::new(source, code, driver.clone(), routes.clone(), spool.clone());
@@ -173,6 +175,8 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         },
         operator: OperatorApi {
             supervisor: supervisor.clone(),
+            store: store.clone(),
+            changed: waker.clone(),
             logs,
         },
         metrics,
@@ -193,7 +197,14 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         supervisor: supervisor.clone(),
         waker,
     };
+    let warmer = Warmer {
+        store: store.clone(),
+        routes: warm_routes,
+        supervisor: supervisor.clone(),
+        default: config.sandbox.warm,
+    };
     let background = CancellationToken::new();
+    let warming = tokio::spawn(warmer.run(background.clone()));
     let reconciling = tokio::spawn(reconciler.run(background.clone()));
     let housekeeping = tokio::spawn(keep_house(store.clone(), background.clone()));
     let accepting = stop.clone();
@@ -212,7 +223,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     tokio::time::timeout(LAST_WORDS, closed).await.ok();
     background.cancel();
     // A task that panicked has said so already.
-    futures::future::join_all([reconciling, housekeeping]).await;
+    futures::future::join_all([reconciling, housekeeping, warming]).await;
     store.close().await;
     if let Err(error) = std::fs::remove_file(&address_file) {
         tracing::warn!(%error, "the address file could not be removed");

@@ -9,7 +9,7 @@ use crate::idempotency::{record, replayed};
 use crate::runtimes::{require_runtime, require_standing_runtime};
 use crate::tags::insert_tags;
 use crate::versions::{finished, newest_version, require_version};
-use crate::{Applied, Idempotency, Listed, Owner, Page, Store, StoreError, Tags, UnixMicros, row};
+use crate::{Applied, Idempotency, Listed, Owner, Page, Runtime, Store, StoreError, Tags, UnixMicros, row};
 
 /// An endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +198,32 @@ impl Store {
         .await?;
         let items = rows.iter().map(Endpoint::from_row).collect::<Result<_, _>>()?;
         Ok(page.cut(items, |item: &Endpoint| item.name.clone()))
+    }
+
+    /// Every endpoint that serves a version and is not being deleted, with its runtime; of all accounts and regions.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn serving_endpoints(&self) -> Result<Vec<(Runtime, Endpoint)>, StoreError> {
+        let mut transaction = self.read().await?;
+        let runtimes = sqlx::query("SELECT * FROM runtime WHERE deletion IS NULL")
+            .fetch_all(&mut *transaction)
+            .await?;
+        let mut serving = Vec::new();
+        for runtime in runtimes.iter().map(Runtime::from_row) {
+            let runtime = runtime?;
+            let endpoints = sqlx::query(
+                "SELECT * FROM endpoint
+                 WHERE runtime_id = $1 AND live_version IS NOT NULL AND status <> 'DELETING'",
+            )
+            .bind(runtime.id.as_str())
+            .fetch_all(&mut *transaction)
+            .await?;
+            for endpoint in endpoints.iter().map(Endpoint::from_row) {
+                serving.push((runtime.clone(), endpoint?));
+            }
+        }
+        Ok(serving)
     }
 
     /// Begins to delete an endpoint, which is in `DELETING` until [`Store::finish_delete_endpoint`].

@@ -6,7 +6,7 @@ use coracle_types::InvocationTarget;
 
 use crate::annotations::require_resource;
 use crate::database::Connection;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, row};
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -23,6 +23,20 @@ impl Store {
         let mut transaction = self.read().await?;
         let arn = require_resource(&mut transaction, resource).await?;
         all_tags(&mut transaction, &arn).await
+    }
+
+    /// The values of one tag on everything that has it, by ARN.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn tagged(&self, key: &str) -> Result<Tags, StoreError> {
+        let rows = sqlx::query("SELECT resource_arn, tag_value FROM tag WHERE tag_key = $1")
+            .bind(key)
+            .fetch_all(&mut *self.read().await?)
+            .await?;
+        rows.iter()
+            .map(|found| Ok((row::text(found, "resource_arn")?, row::text(found, "tag_value")?)))
+            .collect()
     }
 
     /// Adds tags or replaces their values; other tags stay.

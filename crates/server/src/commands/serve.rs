@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use coracle_server::config::{AcceleratorChoice, Config, DriverKind};
 use coracle_server::serve;
+use coracle_supervisor::PoolSize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,9 @@ pub(crate) struct Arguments {
     /// How microVMs run.
     #[arg(long)]
     accelerator: Option<AcceleratorChoice>,
+    /// Sandboxes that stand ready for each endpoint: a number, or minimum and maximum as in 1-4 [default: 0].
+    #[arg(long, value_name = "N")]
+    warm: Option<PoolSize>,
 }
 
 pub(crate) fn run(arguments: Arguments) -> CommandResult {
@@ -41,6 +45,7 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
     config.images_dir = arguments.images_dir.or(config.images_dir);
     config.sandbox.driver = arguments.driver.unwrap_or(config.sandbox.driver);
     config.sandbox.accelerator = arguments.accelerator.unwrap_or(config.sandbox.accelerator);
+    config.sandbox.warm = arguments.warm.unwrap_or(config.sandbox.warm);
     let data_dir = arguments.data_dir.unwrap_or_else(crate::default_data_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -17,6 +17,7 @@ impl ControlPlane {
     ) -> Result<TagResourceResponse, Error> {
         let resource = resource(caller, &input.resource_arn)?;
         self.store.tag(&resource, &input.tags).await.map_err(refusal)?;
+        self.reconciler.wake();
         Ok(TagResourceResponse {})
     }
 
@@ -30,6 +31,7 @@ impl ControlPlane {
             .untag(&resource, &input.tag_keys)
             .await
             .map_err(refusal)?;
+        self.reconciler.wake();
         Ok(UntagResourceResponse {})
     }
 

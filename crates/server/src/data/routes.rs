@@ -20,6 +20,7 @@ use coracle_wire::control::{
 };
 use http::Uri;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use super::environment;
 use super::target::Policies;
@@ -71,6 +72,7 @@ pub struct Routes {
     code: CodeStore,
     settings: RouteSettings,
     memory: Mutex<Memory>,
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -88,6 +90,7 @@ impl Routes {
             code,
             settings,
             memory: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
@@ -96,6 +99,23 @@ impl Routes {
         let mut memory = self.memory();
         memory.changes += 1;
         memory.served.clear();
+        self.changed.notify_one();
+    }
+
+    /// Waits until something has been forgotten since the last call. For one task.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What sessions of an endpoint run.
+    pub(crate) async fn sessions_run(
+        &self,
+        owner: &Owner,
+        runtime: &RuntimeId,
+        endpoint: &EndpointName,
+    ) -> Result<Arc<SessionSpec>, Error> {
+        let served = self.find(owner, runtime, endpoint, None).await?;
+        Ok(Arc::clone(&served.spec))
     }
 
     /// What an endpoint serves: its live version, or the version a running session was started with.

@@ -180,7 +180,10 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Refusal> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/healthz") => return Ok(text("ok\n")),
-            (&Method::GET, "/metrics") => return Ok(text(self.metrics.render())),
+            (&Method::GET, "/metrics") => {
+                self.metrics.look_at(&self.data.supervisor);
+                return Ok(text(self.metrics.render()));
+            }
             _ => {}
         }
         let (parts, mut body) = request.into_parts();

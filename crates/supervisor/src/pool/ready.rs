@@ -218,7 +218,7 @@ impl Starting {
 impl Drop for Starting {
     fn drop(&mut self) {
         self.place.change(&self.pools, |pool| {
-            pool.starting = pool.starting.saturating_sub(1)
+            pool.starting = pool.starting.saturating_sub(1);
         });
         self.pools.shared.changed.notify_one();
     }

@@ -41,7 +41,8 @@ use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError, Start,
+    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError,
+    Start,
 };
 
 const SCRATCH_DISK: &str = "scratch";

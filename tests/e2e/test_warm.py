@@ -1,0 +1,104 @@
+"""Sandboxes that stand ready before anybody asks for them."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+
+from harness import processes
+from harness.aws import Aws, agent_zip
+from harness.raw import Signer, send, signed
+from harness.server import SMALL_SANDBOXES, Server
+from harness.waiting import wait_until
+
+READY_TIMEOUT = 120.0
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The value of a counter or gauge; 0 while there is none."""
+    wanted = ",".join(f'{key}="{value}"' for key, value in labels.items())
+    text = send(server, "GET", "/metrics").body.decode()
+    found = re.search(rf"^coracle_{name}{{{re.escape(wanted)}}} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def ready(server: Server, count: int) -> None:
+    def standing() -> bool:
+        states = [metric(server, "warm_pool_sandboxes", state=state) for state in ("ready", "starting")]
+        return states == [count, 0]
+
+    wait_until(f"{count} sandboxes to stand ready", standing, READY_TIMEOUT)
+
+
+def pools(signer: Signer) -> list[dict[str, object]]:
+    return signed(signer, "GET", "/_coracle/pools").json["pools"]
+
+
+def started_warm(server: Server) -> float:
+    return metric(server, "session_starts_total", origin="warm")
+
+
+def test_tags_and_the_operator_say_how_many_stand_ready(simulated: Server, cloud: Aws, signer: Signer) -> None:
+    runtime = cloud.deploy(agent_zip("toolbox"))
+    runtime.create_endpoint("prod")
+    assert pools(signer) == []
+    cloud.control.tag_resource(resourceArn=runtime.arn, tags={"coracle:warm": "1"})
+    ready(simulated, 2)
+    endpoint = quote(runtime.endpoint("prod")["agentRuntimeEndpointArn"], safe="")
+    answer = signed(signer, "PUT", f"/_coracle/pools?resource={endpoint}&size=3-5")
+    assert answer.status == 200, answer.body
+    ready(simulated, 4)
+    sizes = {pool["endpoint"]: pool["size"] for pool in pools(signer)}
+    assert sizes == {"DEFAULT": "1-1", "prod": "3-5"}
+    before = started_warm(simulated)
+    runtime.session(qualifier="prod").start("anything")
+    assert started_warm(simulated) == before + 1
+    ready(simulated, 4)
+    refused = signed(signer, "PUT", f"/_coracle/pools?resource={endpoint}&size=many")
+    assert refused.status == 400
+    runtime.delete_endpoint("prod")
+    ready(simulated, 1)
+    cloud.control.untag_resource(resourceArn=runtime.arn, tagKeys=["coracle:warm"])
+    ready(simulated, 0)
+    runtime.delete()
+
+
+@pytest.mark.microvm
+def test_a_session_takes_a_paused_machine_that_knows_the_time(own_server: Callable[..., Server]) -> None:
+    sandbox = SMALL_SANDBOXES["sandbox"] | {"snapshots": True, "warm": "1"}
+    server = own_server("microvm", "warm", sandbox=sandbox)
+    runtime = Aws(server, "PYTHON_3_13").deploy(agent_zip("toolbox"), READY_TIMEOUT)
+    ready(server, 1)
+    (pid,) = machines(server)
+    before = processor_seconds(pid)
+    time.sleep(3)
+    assert processor_seconds(pid) == before, "a paused machine costs processor time"
+    session = runtime.session()
+    asked = time.time()
+    me = session.do("whoami")
+    assert started_warm(server) == 1
+    assert asked - 0.05 < me["time"] < time.time() + 0.05
+    session.do("remember", value="mine")
+    ready(server, 1)
+    other = runtime.session()
+    them = other.do("whoami")
+    assert other.do("recall") is None
+    assert session.do("recall") == "mine"
+    for differs in ("hostname", "random"):
+        assert me[differs] != them[differs], differs
+    server.stop()
+    server.assert_nothing_left()
+
+
+def machines(server: Server) -> list[int]:
+    """The processes of this server's machines."""
+    return [pid for pid in processes.users_of(server.data / "sandboxes") if "qemu" in processes.command_line(pid)]
+
+
+def processor_seconds(pid: int) -> float:
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
