@@ -1,5 +1,5 @@
 //! Who is calling, and may they: verification of AWS Signature Version 4, the access keys it is verified against,
-//! and [resource policies](policy).
+//! [bearer tokens](token), and [resource policies](policy).
 //!
 //! A request is judged in three steps, so that a body never has to be held in memory:
 //!
@@ -17,6 +17,7 @@ mod credentials_file;
 mod error;
 pub mod policy;
 mod request;
+pub mod token;
 mod verify;
 
 pub use canonical::HostAliases;

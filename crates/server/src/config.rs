@@ -65,6 +65,8 @@ pub struct Config {
     pub websocket: WebSocketConfig,
     /// Browsers' access from other origins.
     pub cors: CorsConfig,
+    /// How bearer tokens are judged.
+    pub authorizers: AuthorizersConfig,
     /// Logs of agents.
     pub logs: LogsConfig,
     /// A real S3 that holds code zips which are in no bucket of this server.
@@ -87,6 +89,7 @@ impl Default for Config {
             rate_limits: RateLimitsConfig::default(),
             websocket: WebSocketConfig::default(),
             cors: CorsConfig::default(),
+            authorizers: AuthorizersConfig::default(),
             logs: LogsConfig::default(),
             s3: None,
         }
@@ -331,6 +334,26 @@ impl AccountQuotas {
             runtimes: self.runtimes,
             versions: self.versions_per_runtime,
             endpoints: self.endpoints_per_runtime,
+        }
+    }
+}
+
+/// How the tokens of runtimes with a `customJWTAuthorizer` are judged.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthorizersConfig {
+    /// Whether issuers on other machines may be asked without TLS.
+    pub allow_plain_http: bool,
+    /// The claims that may name a token's client, for `allowedClients`; the first one present counts. Issuers that
+    /// do not say `client_id` say `azp`, `appid` or `cid`.
+    pub client_claims: Vec<String>,
+}
+
+impl Default for AuthorizersConfig {
+    fn default() -> Self {
+        Self {
+            allow_plain_http: false,
+            client_claims: vec!["client_id".to_owned()],
         }
     }
 }

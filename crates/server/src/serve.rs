@@ -33,6 +33,7 @@ use crate::drivers::{self, DriverError};
 use crate::gateway::cors::Cors;
 use crate::gateway::rate::RateLimits;
 use crate::gateway::{Gateway, listen};
+use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 use crate::s3::{S3OpenError, S3Side};
@@ -72,6 +73,9 @@ pub enum ServeError {
     /// The objects.
     #[error("the objects of the S3 side cannot be opened")]
     S3(#[from] S3OpenError),
+    /// Whom to ask about tokens.
+    #[error("issuers of tokens cannot be asked, because TLS cannot be set up")]
+    Issuers(#[source] reqwest::Error),
     /// The driver.
     #[error("no sandbox could be made on this machine")]
     Driver(#[from] DriverError),
@@ -167,6 +171,8 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             rates,
             mcp: McpSessions::default(),
             stops: TokenLocks::default(),
+            issuers: Issuers::new(config.authorizers.allow_plain_http).map_err(ServeError::Issuers)?,
+            client_claims: config.authorizers.client_claims.clone(),
             public_url: config.public_url.clone(),
             request_timeout: config.limits.request_timeout(),
             stream_timeout: config.limits.stream_timeout(),

@@ -1,11 +1,14 @@
 //! Requests that carry no signature: bearer tokens, and what a client needs to get one (RFC 9728).
 //!
-//! A runtime takes signatures or the tokens of its `customJWTAuthorizer`, never both. This server does not
-//! validate tokens yet, so every token is refused as an invalid one would be.
+//! A runtime takes signatures or the tokens of its `customJWTAuthorizer`, never both. Who asks without a token, or
+//! with one that does not count, is told where to get one.
 
+use coracle_auth::token::{Bearer, ClaimRule, ClaimValue, TokenRules};
 use coracle_types::InvocationTarget;
-use coracle_wire::control::CustomJWTAuthorizerConfiguration;
-use coracle_wire::{Error, Labels};
+use coracle_wire::control::{
+    ClaimMatchValueType, CustomJWTAuthorizerConfiguration, InboundTokenClaimValueType,
+};
+use coracle_wire::{Error, Labels, Service};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
@@ -16,8 +19,9 @@ use super::DataPlane;
 use super::routes::Served;
 use super::target::Target;
 use super::websocket::{PATH as WEBSOCKET, token_in_protocols};
-use crate::gateway::INVOCATIONS;
 use crate::gateway::body::{ResponseBody, full};
+use crate::gateway::{Caller, INVOCATIONS, Proof};
+use crate::issuers::BearerError;
 
 const METADATA: &str = "/runtimes/{agentRuntimeArn}/invocations/.well-known/oauth-protected-resource";
 /// Everything but what RFC 3986 leaves alone.
@@ -36,27 +40,59 @@ pub(super) fn mismatch() -> Error {
 }
 
 impl DataPlane {
-    /// Answers a request without a signature, if it is for a runtime that takes tokens, or brings one to a
-    /// runtime that does not. `None` if it is neither.
-    pub(crate) async fn unsigned(&self, parts: &Parts) -> Option<Result<Response<ResponseBody>, Error>> {
+    /// Judges a request without a signature.
+    ///
+    /// # Errors
+    /// When its token is for a runtime that takes signatures, or nobody can tell whether the token is good.
+    pub(crate) async fn unsigned(&self, parts: &Parts, request_id: &str) -> Result<Unsigned, Error> {
         let path = parts.uri.path();
         if parts.method == Method::GET
             && let Ok(labels) = coracle_wire::match_path(METADATA, path)
         {
-            let (target, served) = self.named_without_caller(&labels, parts).await?;
-            let authorizer = served.authorizer.as_ref()?;
-            return Some(Ok(metadata(authorizer, &self.resource_url(parts, &target))));
+            let found = self.named_without_caller(&labels, parts).await;
+            let document = found.and_then(|(target, served)| {
+                let authorizer = served.authorizer.as_ref()?;
+                Some(metadata(authorizer, &self.resource_url(parts, &target)))
+            });
+            return Ok(document.map_or(Unsigned::Nobody, Unsigned::Answered));
         }
-        let invoked = coracle_wire::match_path(INVOCATIONS, path);
-        let labels = invoked
-            .or_else(|_| coracle_wire::match_path(WEBSOCKET, path))
-            .ok()?;
-        let (target, served) = self.named_without_caller(&labels, parts).await?;
-        if served.authorizer.is_some() {
-            let brought = has_bearer(parts) || parts.headers.contains_key(AUTHORIZATION);
-            return Some(Ok(self.challenge(parts, &target, brought)));
+        let Some(labels) = data_labels(parts) else {
+            return Ok(Unsigned::Nobody);
+        };
+        let Some((target, served)) = self.named_without_caller(&labels, parts).await else {
+            return Ok(Unsigned::Nobody);
+        };
+        let token = token(parts);
+        let Some(authorizer) = &served.authorizer else {
+            return if token.is_some() {
+                Err(mismatch())
+            } else {
+                Ok(Unsigned::Nobody)
+            };
+        };
+        let Some(token) = token else {
+            let challenge = self.challenge(parts, &target, "Missing Authentication Token");
+            return Ok(Unsigned::Answered(challenge));
+        };
+        let rules = rules(authorizer, &self.client_claims);
+        match self
+            .issuers
+            .verify(&token, &authorizer.discovery_url, &rules)
+            .await
+        {
+            Ok(bearer) => Ok(Unsigned::Bearer(caller(&target, bearer, request_id))),
+            Err(BearerError::Refused(why)) => {
+                tracing::debug!(request_id, %why, "a token was refused");
+                Ok(Unsigned::Answered(self.challenge(
+                    parts,
+                    &target,
+                    &why.to_string(),
+                )))
+            }
+            Err(error @ BearerError::Issuer { .. }) => Err(Error::unavailable(format!(
+                "The token cannot be judged now: {error}"
+            ))),
         }
-        has_bearer(parts).then(|| Err(mismatch()))
     }
 
     /// What an ARN in the path names, to somebody of whom nothing is known. `None` if it names nothing.
@@ -77,12 +113,7 @@ impl DataPlane {
         Some((target.clone(), found.await.ok()?))
     }
 
-    fn challenge(&self, parts: &Parts, target: &Target, brought: bool) -> Response<ResponseBody> {
-        let text = if brought {
-            "The token is not valid: this server does not validate tokens of a customJWTAuthorizer yet"
-        } else {
-            "Missing Authentication Token"
-        };
+    fn challenge(&self, parts: &Parts, target: &Target, text: &str) -> Response<ResponseBody> {
         let mut response = Error::unauthorized(text).into_response().map(full);
         let url = self.resource_url(parts, target);
         let (resource, query) = url.split_once('?').unwrap_or((&url, ""));
@@ -107,13 +138,72 @@ impl DataPlane {
     }
 }
 
-/// Whether a request brings a token, in the header or, to open a WebSocket, in the subprotocols.
-fn has_bearer(parts: &Parts) -> bool {
-    let in_header = parts.headers.get(AUTHORIZATION).is_some_and(|value| {
-        let scheme = value.as_bytes().get(..7);
-        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+/// What becomes of a request without a signature.
+pub(crate) enum Unsigned {
+    /// Nothing here is for those who prove nothing.
+    Nobody,
+    /// It is answered.
+    Answered(Response<ResponseBody>),
+    /// It has brought a good token.
+    Bearer(Caller),
+}
+
+/// The labels of a path in the data plane of a runtime.
+fn data_labels(parts: &Parts) -> Option<Labels> {
+    let path = parts.uri.path();
+    let outside_the_model = [INVOCATIONS, WEBSOCKET]
+        .into_iter()
+        .find_map(|template| coracle_wire::match_path(template, path).ok());
+    outside_the_model.or_else(|| {
+        let route = coracle_wire::route_in(Service::Data, &parts.method, path).ok()?;
+        Some(route.labels)
+    })
+}
+
+/// The token of a request: in the header or, to open a WebSocket, in the subprotocols.
+fn token(parts: &Parts) -> Option<String> {
+    let in_header = parts.headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| token.trim().to_owned())
     });
-    in_header || token_in_protocols(&parts.headers).is_some()
+    in_header.or_else(|| token_in_protocols(&parts.headers))
+}
+
+/// Who brings a token acts in the account of the runtime, and on nothing but that runtime.
+fn caller(target: &Target, bearer: Bearer, request_id: &str) -> Caller {
+    Caller {
+        account: target.owner.account.clone(),
+        region: target.owner.region.clone(),
+        principal: bearer.subject,
+        proof: Proof::Token(target.arn()),
+        request_id: request_id.to_owned(),
+    }
+}
+
+fn rules(authorizer: &CustomJWTAuthorizerConfiguration, client_claims: &[String]) -> TokenRules {
+    let claims = authorizer.custom_claims.iter().flatten().map(|claim| ClaimRule {
+        name: claim.inbound_token_claim_name.clone(),
+        // What operators go with which values and types has been checked when the runtime was made.
+        value: match (
+            claim.inbound_token_claim_value_type,
+            &claim.authorizing_claim_match_value.claim_match_value,
+        ) {
+            (InboundTokenClaimValueType::String, ClaimMatchValueType::MatchValueString(text)) => {
+                ClaimValue::Equals(text.clone())
+            }
+            (_, ClaimMatchValueType::MatchValueString(text)) => ClaimValue::ContainsAny(vec![text.clone()]),
+            (_, ClaimMatchValueType::MatchValueStringList(texts)) => ClaimValue::ContainsAny(texts.clone()),
+        },
+    });
+    TokenRules {
+        audiences: authorizer.allowed_audience.clone().unwrap_or_default(),
+        clients: authorizer.allowed_clients.clone().unwrap_or_default(),
+        client_claims: client_claims.to_vec(),
+        scopes: authorizer.allowed_scopes.clone().unwrap_or_default(),
+        claims: claims.collect(),
+    }
 }
 
 /// What RFC 9728 tells a client that looks for a token.

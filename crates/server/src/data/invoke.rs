@@ -9,7 +9,7 @@ use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
 use coracle_wire::data::operations::InvokeAgentRuntime;
 use coracle_wire::{Error, Labels};
-use http::header::{ALLOW, AUTHORIZATION};
+use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -160,8 +160,7 @@ impl DataPlane {
             }
         };
         let mut headers = parts.headers.clone();
-        // It proves the caller to this server and is nobody else's business.
-        headers.remove(AUTHORIZATION);
+        caller.withhold(&mut headers);
         trace::complete(&mut headers);
         let invocation = Invocation {
             plane: self,

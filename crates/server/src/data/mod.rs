@@ -26,6 +26,8 @@ use coracle_wire::Error;
 use coracle_wire::data::{DataService, StopRuntimeSessionRequest, StopRuntimeSessionResponse};
 use http::request::Parts;
 
+pub(crate) use self::bearer::Unsigned;
+pub(crate) use self::headers::USER_ID;
 pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
 use self::routes::Served;
@@ -34,8 +36,9 @@ pub use self::stop::TokenLocks;
 use self::target::Target;
 pub(crate) use self::websocket::PATH as WEBSOCKET;
 pub use self::websocket::{WebSocketLimits, WebSockets};
-use crate::gateway::Caller;
 use crate::gateway::rate::RateLimits;
+use crate::gateway::{Caller, Proof};
+use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 
 /// Answers data-plane operations.
@@ -54,6 +57,10 @@ pub struct DataPlane {
     pub mcp: McpSessions,
     /// Order among repeated requests.
     pub stops: TokenLocks,
+    /// Who issues tokens.
+    pub issuers: Issuers,
+    /// The claims of a token that may name its client.
+    pub client_claims: Vec<String>,
     /// The URL that clients know this server by, if it is not the one they called.
     pub public_url: Option<String>,
     /// How long an agent may take until the first byte of its answer.
@@ -95,10 +102,11 @@ impl DataPlane {
                 )));
             }
         }
-        if served.authorizer.is_some() {
-            return Err(bearer::mismatch());
-        }
-        Ok(served)
+        let fits = match &caller.proof {
+            Proof::Signature => served.authorizer.is_none(),
+            Proof::Token(runtime) => served.authorizer.is_some() && *runtime == target.arn(),
+        };
+        if fits { Ok(served) } else { Err(bearer::mismatch()) }
     }
 }
 

@@ -117,6 +117,7 @@ impl Policies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Proof;
 
     const ARN: &str = "arn:aws:bedrock-agentcore:us-east-1:000000000000:runtime/hello-AbCdEf0123";
 
@@ -125,6 +126,7 @@ mod tests {
             account: "000000000000".parse().unwrap(),
             region: "us-east-1".parse().unwrap(),
             principal: "administrator".to_owned(),
+            proof: Proof::Signature,
             request_id: "r".to_owned(),
         }
     }

@@ -8,10 +8,11 @@
 //!                                                ├─▶ sts           who am I
 //!                                                ├─▶ control plane
 //!                                                └─▶ data plane
-//! not signed         ──▶ refused, or told where to get a token
+//! bearer token       ──▶ judge by the runtime's authorizer ──▶ spool body ──▶ data plane of that runtime
+//! neither            ──▶ refused, or told where to get a token
 //! ```
 //!
-//! Nothing after "verify" ever sees a request that is not authentic.
+//! Nothing after "verify" and "judge" ever sees a request that is not authentic.
 
 pub mod body;
 pub mod cors;
@@ -26,11 +27,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use coracle_auth::{AuthError, CredentialTable, HostAliases, SigV4Request};
-use coracle_types::{AccountId, Region, limits};
+use coracle_types::{AccountId, Region, RuntimeArn, limits};
 use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wire, data as data_wire};
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -39,7 +40,7 @@ use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
 use self::rate::{Class, RateLimits};
 use crate::control::ControlPlane;
-use crate::data::{DataPlane, WEBSOCKET};
+use crate::data::{DataPlane, USER_ID, Unsigned, WEBSOCKET};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
@@ -48,23 +49,46 @@ pub(crate) const INVOCATIONS: &str = "/runtimes/{agentRuntimeArn}/invocations";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// Who sent a request, proven by its signature.
+/// How a request proves who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// By a signature.
+    Signature,
+    /// By a token that the authorizer of this runtime accepts. It opens nothing else.
+    Token(RuntimeArn),
+}
+
+/// Who sent a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Whose resources it reaches.
     pub account: AccountId,
     /// The region it signed for, which has resources of its own.
     pub region: Region,
-    /// The name it acts under.
+    /// The name it acts under: a user of the account, or the subject of a token.
     pub principal: String,
+    /// How that is known.
+    pub proof: Proof,
     /// The id of this request, as the answer's `x-amzn-RequestId` says it.
     pub request_id: String,
 }
 
 impl Caller {
-    /// The ARN of the user it acts as.
+    /// The ARN of the user it acts as. A token's subject is no user of the account, whatever it is called.
     pub fn arn(&self) -> String {
-        format!("arn:aws:iam::{}:user/{}", self.account, self.principal)
+        match self.proof {
+            Proof::Signature => format!("arn:aws:iam::{}:user/{}", self.account, self.principal),
+            Proof::Token(_) => format!("arn:aws:sts::{}:federated-user/{}", self.account, self.principal),
+        }
+    }
+
+    /// Takes out of a request's headers what an agent must not get from this caller: what proves it to this server,
+    /// or a user that it says to be although its token says who it is.
+    pub(crate) fn withhold(&self, headers: &mut HeaderMap) {
+        headers.remove(match self.proof {
+            Proof::Signature => AUTHORIZATION,
+            Proof::Token(_) => USER_ID,
+        });
     }
 
     /// The refusal of what is not this caller's.
@@ -97,6 +121,17 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// Where large bodies wait.
     pub spool: PathBuf,
+}
+
+/// Longest body of a request, in bytes.
+fn body_limit(route: &Result<Route, RouteError>) -> u64 {
+    match route {
+        Ok(Route {
+            id: OperationId::DataStreaming(_),
+            ..
+        }) => limits::MAX_INVOCATION_BODY,
+        _ => limits::MAX_CONTROL_BODY,
+    }
 }
 
 /// Refuses a request to a service that is not here, in the form in which its clients read errors.
@@ -191,8 +226,7 @@ impl Gateway {
             return Ok(answer);
         }
         let Some(signed) = SigV4Request::parse(&parts)? else {
-            let answer = self.data.unsigned(&parts).await;
-            return answer.ok_or(AuthError::Missing)?.map_err(Refusal::Error);
+            return self.answer_unsigned(parts, body, request_id).await;
         };
         if signed.service() == "s3" {
             return self.answer_s3(Request::from_parts(parts, body)).await;
@@ -202,15 +236,8 @@ impl Gateway {
             .path_and_query()
             .map_or("/", http::uri::PathAndQuery::as_str);
         let route = coracle_wire::route(&parts.method, target);
-        let limit = match &route {
-            Ok(Route {
-                id: OperationId::DataStreaming(_),
-                ..
-            }) => limits::MAX_INVOCATION_BODY,
-            _ => limits::MAX_CONTROL_BODY,
-        };
         let (caller, body) = self
-            .authenticate(&signed, &parts, &mut body, limit, request_id)
+            .authenticate(&signed, &parts, &mut body, body_limit(&route), request_id)
             .await?;
         if parts.uri.path().starts_with("/_coracle/") {
             if caller.account != self.operator_account {
@@ -226,22 +253,46 @@ impl Gateway {
             }
             other => return Err(unknown_service(&caller, &parts, other)),
         }
-        if matches!(route, Err(RouteError::Unknown)) {
-            return Ok(self.answer_outside_the_model(&caller, target, &parts).await?);
+        Ok(self.answer_caller(&caller, route, &parts, body).await?)
+    }
+
+    /// Answers a request without a signature: to the data plane of a runtime, if it brings a token of its authorizer.
+    async fn answer_unsigned(
+        &self,
+        parts: Parts,
+        mut body: Incoming,
+        request_id: &str,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let caller = match self.data.unsigned(&parts, request_id).await? {
+            Unsigned::Nobody => return Err(AuthError::Missing.into()),
+            Unsigned::Answered(response) => return Ok(response),
+            Unsigned::Bearer(caller) => caller,
+        };
+        let route = coracle_wire::route(&parts.method, &parts.uri.to_string());
+        let body = self.spool(&mut body, body_limit(&route), |_| ()).await?;
+        Ok(self.answer_caller(&caller, route, &parts, body).await?)
+    }
+
+    async fn answer_caller(
+        &self,
+        caller: &Caller,
+        route: Result<Route, RouteError>,
+        parts: &Parts,
+        body: Spooled,
+    ) -> Result<Response<ResponseBody>, Error> {
+        match route {
+            Err(RouteError::Unknown) => self.answer_outside_the_model(caller, parts).await,
+            route => self.answer_aws(caller, &route?, parts, body).await,
         }
-        let route = route.map_err(Error::from)?;
-        self.answer_aws(&caller, &route, &parts, body)
-            .await
-            .map_err(Refusal::Error)
     }
 
     /// Answers what the service has and its model does not.
     async fn answer_outside_the_model(
         &self,
         caller: &Caller,
-        target: &str,
         parts: &Parts,
     ) -> Result<Response<ResponseBody>, Error> {
+        let target = parts.uri.path();
         if parts.method == Method::GET
             && let Ok(labels) = coracle_wire::match_path(WEBSOCKET, target)
         {
@@ -266,25 +317,35 @@ impl Gateway {
     ) -> Result<(Caller, Spooled), Refusal> {
         let credential = self.credentials.claimed_by(signed)?;
         let mut check = signed.verify(parts, &credential.key.secret, Timestamp::now(), &self.aliases)?;
-        let spooled = match body::spool(body, limit, &self.spool, |piece| check.update(piece)).await {
-            Ok(spooled) => spooled,
-            Err(SpoolError::TooLarge { limit }) => {
-                body::discard(body).await;
-                return Err(Refusal::TooLarge(limit));
-            }
-            Err(error @ SpoolError::Disk(_)) => return Err(Error::internal(error).into()),
-            Err(error @ (SpoolError::TooSlow | SpoolError::Client(_))) => {
-                return Err(Error::validation_field("payload", error.to_string()).into());
-            }
-        };
+        let spooled = self.spool(body, limit, |piece| check.update(piece)).await?;
         check.finish()?;
         let caller = Caller {
             account: credential.account.clone(),
             region: signed.region().clone(),
             principal: credential.principal.clone(),
+            proof: Proof::Signature,
             request_id: request_id.to_owned(),
         };
         Ok((caller, spooled))
+    }
+
+    async fn spool(
+        &self,
+        body: &mut Incoming,
+        limit: u64,
+        check: impl FnMut(&[u8]),
+    ) -> Result<Spooled, Refusal> {
+        match body::spool(body, limit, &self.spool, check).await {
+            Ok(spooled) => Ok(spooled),
+            Err(SpoolError::TooLarge { limit }) => {
+                body::discard(body).await;
+                Err(Refusal::TooLarge(limit))
+            }
+            Err(error @ SpoolError::Disk(_)) => Err(Error::internal(error).into()),
+            Err(error @ (SpoolError::TooSlow | SpoolError::Client(_))) => {
+                Err(Error::validation_field("payload", error.to_string()).into())
+            }
+        }
     }
 
     async fn answer_aws(

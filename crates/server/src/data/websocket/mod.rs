@@ -22,9 +22,7 @@ use std::time::{Duration, Instant};
 use coracle_supervisor::{EndReason, Lease, SessionEnd};
 use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::{Error, Labels};
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
-};
+use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
@@ -100,8 +98,7 @@ impl DataPlane {
             .authorized(caller, &target, [ACTION].into_iter().chain(for_user))
             .await?;
         let mut handshake = Handshake::read(parts)?;
-        // It proves the caller to this server and is nobody else's business.
-        handshake.headers.remove(AUTHORIZATION);
+        caller.withhold(&mut handshake.headers);
         trace::complete(&mut handshake.headers);
         headers::check(&parts.headers, &served.allowed_headers)?;
         if !matches!(
