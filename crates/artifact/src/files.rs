@@ -127,18 +127,38 @@ pub(crate) struct FileLock {
 impl FileLock {
     /// Waits for the lock; `on_wait` is called once if another holds it.
     pub(crate) fn acquire(path: &Path, on_wait: impl FnOnce()) -> io::Result<Self> {
-        fs::create_dir_all(parent(path)?)?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let file = Self::open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => on_wait(),
             outcome => return Ok(outcome.map(|()| Self { _file: file })?),
         }
         rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
         Ok(Self { _file: file })
+    }
+
+    /// The lock, unless somebody else has it.
+    pub(crate) fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let file = Self::open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            outcome => Ok(outcome.map(|()| Some(Self { _file: file }))?),
+        }
+    }
+
+    /// Waits for a claim that others may have too, as long as nobody has the exclusive one.
+    pub(crate) fn shared(path: &Path) -> io::Result<Self> {
+        let file = Self::open(path)?;
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockShared))?;
+        Ok(Self { _file: file })
+    }
+
+    fn open(path: &Path) -> io::Result<File> {
+        fs::create_dir_all(parent(path)?)?;
+        File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
     }
 }
 

@@ -48,6 +48,15 @@ pub enum Content {
         /// How many there are.
         size: u64,
     },
+    /// `size` bytes on a block device of their own, from this block on.
+    External {
+        /// Which of the devices, from 0.
+        device: usize,
+        /// The first block, in units of an image's blocks.
+        block: u32,
+        /// How many bytes there are.
+        size: u64,
+    },
 }
 
 impl Content {
@@ -55,7 +64,7 @@ impl Content {
     pub fn size(&self) -> u64 {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
-            Self::Stored { size, .. } => *size,
+            Self::Stored { size, .. } | Self::External { size, .. } => *size,
         }
     }
 }
@@ -239,6 +248,44 @@ impl Tree {
     /// Follows `path` as a process would whose root is this tree.
     pub fn resolve_in_root(&self, path: &[u8]) -> Resolution {
         self.follow(path, Leaving::StaysAtRoot)
+    }
+
+    /// Where a process whose root is this tree would find or make `path`: the same place, named without symbolic
+    /// links. Names that do not exist yet stay as they are. `None` when links lead round and round.
+    pub fn real_path(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let mut passed: Vec<(Vec<u8>, Option<InodeId>)> = Vec::new();
+        let mut ahead: Vec<Vec<u8>> = components(path).rev().map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        for _ in 0..MAX_STEPS {
+            let Some(name) = ahead.pop() else {
+                return Some(
+                    passed
+                        .into_iter()
+                        .map(|(name, _)| name)
+                        .collect::<Vec<_>>()
+                        .join(&b'/'),
+                );
+            };
+            if name == b".." {
+                passed.pop();
+                continue;
+            }
+            let here = passed.last().map_or(Some(Self::ROOT), |(_, here)| *here);
+            let next = here.and_then(|here| self.entries(here)?.get(&name).copied());
+            let Some(Kind::Symlink(target)) = next.map(|next| &self.inode(next).kind) else {
+                passed.push((name, next));
+                continue;
+            };
+            links += 1;
+            if links > MAX_LINKS_FOLLOWED {
+                return None;
+            }
+            if target.starts_with(b"/") {
+                passed.clear();
+            }
+            ahead.extend(components(target).rev().map(<[u8]>::to_vec));
+        }
+        None
     }
 
     fn follow(&self, path: &[u8], leaving: Leaving) -> Resolution {
@@ -462,5 +509,31 @@ mod tests {
         assert_eq!(tree.resolve_in_root(b"absolute/b/file"), Resolution::Found(file));
         assert_eq!(tree.resolve(b"dangling"), Resolution::Dangling);
         assert_eq!(tree.resolve(b"one"), Resolution::Loop);
+    }
+
+    #[test]
+    fn a_real_path_has_no_links_and_stays_below_the_root() {
+        let tree = tree(&[
+            ("usr/lib/file", Kind::file("x")),
+            ("lib", link("usr/lib")),
+            ("run", link("/var/run")),
+            ("up", link("../../../usr")),
+            ("one", link("two")),
+            ("two", link("one")),
+        ]);
+        for (path, real) in [
+            ("lib/file", Some("usr/lib/file")),
+            ("lib/new/file", Some("usr/lib/new/file")),
+            ("run/new", Some("var/run/new")),
+            ("up/lib", Some("usr/lib")),
+            ("", Some("")),
+            ("one/x", None),
+        ] {
+            assert_eq!(
+                tree.real_path(path.as_bytes()).as_deref(),
+                real.map(str::as_bytes),
+                "{path}"
+            );
+        }
     }
 }

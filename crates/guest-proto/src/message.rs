@@ -266,15 +266,22 @@ pub struct RootFilesystem {
     pub images: Vec<String>,
     /// Block device with an empty ext4 file system, by the serial number of the disk.
     pub scratch: String,
+    /// Block devices that hold contents of the last of the images, in the order of that image's device table, by the
+    /// serial number of the disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<String>,
 }
 
-/// A numeric user and group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A numeric user and groups.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// User id.
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+    /// Further groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<u32>,
 }
 
 #[cfg(test)]

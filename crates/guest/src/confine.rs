@@ -16,11 +16,41 @@ pub(crate) const MAX_PROCESSES: u64 = 4096;
 const MAX_OPEN_FILES: u64 = 65_536;
 const OOM_SCORE: &CStr = c"/proc/self/oom_score_adj";
 
+/// What an agent may still do whose image runs as root, in a machine that is its own: files, owners, users and low
+/// ports, as in other container engines; nothing that reaches devices, other processes' memory or the kernel.
+const OF_ROOT: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT);
+
+/// A user, as the system calls want it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl From<&User> for Identity {
+    fn from(user: &User) -> Self {
+        Self {
+            uid: Uid::from_raw(user.uid),
+            gid: Gid::from_raw(user.gid),
+            groups: user.groups.iter().copied().map(Gid::from_raw).collect(),
+        }
+    }
+}
+
 /// What to give up.
 #[derive(Debug)]
 pub(crate) struct Confinement {
-    /// Whom to become, without supplementary groups.
-    pub(crate) user: Option<User>,
+    /// Whom to become.
+    pub(crate) user: Option<Identity>,
     /// The open `cgroup.procs` of the agent's cgroup.
     pub(crate) cgroup: Option<OwnedFd>,
     /// Whether this guest is the whole machine: an ordinary process leaves the host's limits as they are,
@@ -57,18 +87,21 @@ impl Confinement {
             let score = rustix::fs::open(OOM_SCORE, OFlags::WRONLY, Mode::empty())?;
             rustix::io::write(&score, b"0")?;
         }
-        if let Some(User { uid, gid }) = self.user {
-            rustix::thread::set_thread_groups(&[])?;
-            rustix::thread::set_thread_gid(Gid::from_raw(gid))?;
-            rustix::thread::set_thread_uid(Uid::from_raw(uid))?;
+        let mut kept = CapabilitySet::empty();
+        if let Some(Identity { uid, gid, groups }) = &self.user {
+            rustix::thread::set_thread_groups(groups)?;
+            rustix::thread::set_thread_gid(*gid)?;
+            rustix::thread::set_thread_uid(*uid)?;
+            if uid.is_root() {
+                kept = OF_ROOT;
+            }
         }
-        let none = CapabilitySet::empty();
         rustix::thread::set_capabilities(
             None,
             CapabilitySets {
-                effective: none,
-                permitted: none,
-                inheritable: none,
+                effective: kept,
+                permitted: kept,
+                inheritable: CapabilitySet::empty(),
             },
         )?;
         // After this no exec gains anything back, neither by set-user-id files nor by being root.

@@ -14,6 +14,7 @@ mod clock;
 mod confine;
 mod console;
 mod failure;
+mod listeners;
 mod loopback;
 mod machine;
 mod output;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use coracle_guest_proto::message::{AgentExit, GoOn, Resume, Resumed, StartAgent, StartTiming, Usage};
 use rustix::process::WaitStatus;
 
-use crate::confine::Confinement;
+use crate::confine::{Confinement, Identity};
 use crate::failure::{Doing as _, Failure};
 use crate::machine::Machine;
 use crate::{agent, clock, process};
@@ -72,7 +72,7 @@ impl Place {
         };
         let whole_machine = matches!(self, Self::Machine(_));
         Ok(Confinement {
-            user: start.user,
+            user: start.user.as_ref().map(Identity::from),
             cgroup,
             whole_machine,
         })

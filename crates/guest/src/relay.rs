@@ -15,6 +15,8 @@ use coracle_guest_proto::{ChannelStream, frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::listeners;
+
 const BUFFER: usize = 64 * 1024;
 /// Most time a connection on loopback takes; an agent with a full backlog would otherwise hold the stream.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,9 +37,11 @@ pub(crate) async fn serve(mut stream: ChannelStream, port: u16) {
             }
         }
         Err(error) => {
-            let refused = Dialed::Refused {
-                reason: error.to_string(),
-            };
+            let mut reason = error.to_string();
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                reason = format!("{reason}: {}", listeners::advice(port));
+            }
+            let refused = Dialed::Refused { reason };
             frame::write(&mut stream, &refused).await.ok();
             tokio::io::AsyncWriteExt::shutdown(&mut stream).await.ok();
         }

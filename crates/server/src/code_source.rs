@@ -1,10 +1,9 @@
-//! Where code zips come from: a bucket on this server, or a real S3 named in the configuration.
+//! Where code zips, and archives of container images, come from: a bucket on this server, or a real S3 named in the configuration.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use coracle_store::{Owner, Store, StoreError};
-use coracle_types::limits::MAX_CODE_ZIP;
 use coracle_wire::control::S3Location;
 use futures::StreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -64,7 +63,8 @@ impl CodeSource {
         Self { store, local, remote }
     }
 
-    /// Fetches the zip at `location` for `owner`, using `folder` if it has to be downloaded.
+    /// Fetches the object at `location` for `owner`, using `folder` if it has to be downloaded; then it may have
+    /// `limit` bytes.
     ///
     /// # Errors
     /// [`FetchError::Refused`] when there is no such zip; the others may go well the next time.
@@ -72,6 +72,7 @@ impl CodeSource {
         &self,
         owner: &Owner,
         location: &S3Location,
+        limit: u64,
         folder: &Path,
     ) -> Result<FetchedZip, FetchError> {
         let (bucket, key) = (&location.bucket, &location.prefix);
@@ -98,7 +99,9 @@ impl CodeSource {
                 "Access to the bucket {bucket} is denied"
             ))),
             Err(StoreError::NotFound(_)) => match &self.remote {
-                Some(remote) => Ok(FetchedZip::Downloaded(download(remote, location, folder).await?)),
+                Some(remote) => Ok(FetchedZip::Downloaded(
+                    download(remote, location, limit, folder).await?,
+                )),
                 None => Err(FetchError::Refused(format!(
                     "There is no bucket {bucket} on this server, and no other S3 is configured"
                 ))),
@@ -111,6 +114,7 @@ impl CodeSource {
 async fn download(
     remote: &RemoteS3Config,
     location: &S3Location,
+    limit: u64,
     folder: &Path,
 ) -> Result<tempfile::TempPath, FetchError> {
     let (bucket, key) = (&location.bucket, &location.prefix);
@@ -132,9 +136,9 @@ async fn download(
     };
     let path = ObjectPath::parse(key).map_err(|error| FetchError::Refused(error.to_string()))?;
     let found = client.get_opts(&path, options).await.map_err(refused)?;
-    if found.meta.size > MAX_CODE_ZIP {
+    if found.meta.size > limit {
         return Err(FetchError::Refused(format!(
-            "The object {key} has {} bytes; a code zip may have {MAX_CODE_ZIP}",
+            "The object {key} has {} bytes; it may have {limit}",
             found.meta.size
         )));
     }

@@ -1,12 +1,13 @@
 //! What an operator can set: a TOML file, with flags of `coracle serve` on top. Unknown keys are refused, so
 //! that a misspelt limit is not silently unlimited.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use coracle_artifact::oci::{Credentials, PullSettings, RegistryHost, RegistrySettings};
 use coracle_auth::{AccessKeyId, Credential, KeyPair};
 use coracle_store::{Quota, Quotas};
 use coracle_supervisor::PoolSize;
@@ -71,6 +72,10 @@ pub struct Config {
     pub logs: LogsConfig,
     /// A real S3 that holds code zips which are in no bucket of this server.
     pub s3: Option<RemoteS3Config>,
+    /// Container images.
+    pub containers: ContainersConfig,
+    /// What is special about single registries, by host name with the port, if there is one.
+    pub registries: BTreeMap<String, RegistryConfig>,
 }
 
 impl Default for Config {
@@ -92,6 +97,8 @@ impl Default for Config {
             authorizers: AuthorizersConfig::default(),
             logs: LogsConfig::default(),
             s3: None,
+            containers: ContainersConfig::default(),
+            registries: BTreeMap::new(),
         }
     }
 }
@@ -435,7 +442,89 @@ pub struct RemoteS3Config {
     pub allow_http: bool,
 }
 
+/// Container images, and where they may come from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContainersConfig {
+    /// A configuration file of Docker, whose credentials and credential helpers are used for registries that have no
+    /// credentials here.
+    pub docker_config: Option<PathBuf>,
+    /// The only registries that images may come from, by host name with the port, if there is one; any if there is none.
+    pub allowed_registries: Vec<String>,
+    /// Largest image, compressed or unpacked, in MiB.
+    pub max_image_mib: u32,
+    /// How long a registry may send nothing, in seconds.
+    pub stall_timeout_secs: u64,
+    /// How long a pull may take altogether, in seconds.
+    pub pull_timeout_secs: u64,
+    /// Hours after which an image that no version runs is removed, at least one.
+    pub keep_unused_hours: u32,
+}
+
+impl Default for ContainersConfig {
+    fn default() -> Self {
+        Self {
+            docker_config: None,
+            allowed_registries: Vec::new(),
+            max_image_mib: 16 * 1024,
+            stall_timeout_secs: 30,
+            pull_timeout_secs: 30 * 60,
+            keep_unused_hours: 24,
+        }
+    }
+}
+
+impl ContainersConfig {
+    /// How long an image is kept that no version runs.
+    pub fn keep_unused(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_unused_hours.max(1)) * 60 * 60)
+    }
+}
+
+/// A registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryConfig {
+    /// Whom to pull as; `AWS` for tokens of Amazon ECR.
+    pub username: Option<String>,
+    /// Password or token.
+    pub password: Option<SecretString>,
+    /// Whether it speaks HTTP without TLS; by default only this machine's loopback does.
+    pub plain_http: Option<bool>,
+    /// Certificates to trust beside the system's, in a PEM file.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl From<&RegistryConfig> for RegistryHost {
+    fn from(config: &RegistryConfig) -> Self {
+        let pair = config.username.clone().zip(config.password.clone());
+        Self {
+            credentials: pair.map(|(username, password)| Credentials { username, password }),
+            plain_http: config.plain_http,
+            ca_file: config.ca_file.clone(),
+        }
+    }
+}
+
 impl Config {
+    /// How images are pulled.
+    pub fn pull_settings(&self) -> PullSettings {
+        let containers = &self.containers;
+        let hosts = self.registries.iter();
+        PullSettings {
+            registries: RegistrySettings {
+                hosts: hosts
+                    .map(|(host, config)| (host.clone(), config.into()))
+                    .collect(),
+                docker_config: containers.docker_config.clone(),
+                allowed: containers.allowed_registries.clone(),
+                stall_timeout: Duration::from_secs(containers.stall_timeout_secs),
+            },
+            max_image: u64::from(containers.max_image_mib) * 1024 * 1024,
+            timeout: Duration::from_secs(containers.pull_timeout_secs),
+        }
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors
@@ -504,6 +593,27 @@ mod tests {
             );
             assert!(toml::from_str::<Config>(&text).is_err(), "{key} {principal}");
         }
+    }
+
+    #[test]
+    fn registries_have_names_with_dots_and_ports() {
+        let config: Config = toml::from_str(
+            r#"
+            [containers]
+            max_image_mib = 1
+            [registries."registry.example.com:5000"]
+            username = "ann"
+            password = "hunter2"
+            plain_http = true
+            "#,
+        )
+        .unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let settings = config.pull_settings();
+        assert_eq!(settings.max_image, 1024 * 1024);
+        let host = &settings.registries.hosts["registry.example.com:5000"];
+        assert_eq!(host.plain_http, Some(true));
+        assert!(host.credentials.is_some());
     }
 
     #[test]

@@ -1,20 +1,27 @@
-//! Makes a version ready: fetches its code, checks it, keeps it by content, and has the driver prepare it.
+//! Makes a version ready: fetches its code or pulls its image, checks it, keeps it by content, and has the driver
+//! prepare it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use coracle_artifact::code::{self, CodeError, CodeStore, CodeStoreError, StoredCode};
+use coracle_artifact::oci::{OciError, OciStore, PullSettings, StoredImage};
 use coracle_store::RuntimeVersion;
-use coracle_supervisor::driver::{Driver, PrepareError};
-use coracle_wire::control::{AgentRuntimeArtifact, Code, CodeConfiguration};
+use coracle_supervisor::driver::{Driver, ImageProgram, PrepareError, Program};
+use coracle_types::limits::MAX_CODE_ZIP;
+use coracle_wire::control::{AgentRuntimeArtifact, Code, CodeConfiguration, S3Location};
 use tokio::sync::Semaphore;
 
 use crate::code_source::{CodeSource, FetchError};
 use crate::control::version::VersionConfig;
-use crate::data::{Resolution, Routes};
+use crate::data::{Resolution, Routes, code_program};
 
 /// Deployments at once: each may read and write hundreds of megabytes.
 const CONCURRENT: usize = 2;
+/// Pulls of container images at once: they wait for registries most of the time.
+const CONCURRENT_PULLS: usize = 4;
+/// What the location of an archived image in a bucket begins with. The service knows registries only.
+const BUCKET_SCHEME: &str = "s3://";
 
 /// Why a version is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +38,9 @@ pub enum DeployError {
     /// The code could not be kept here.
     #[error("the code could not be kept")]
     Keep(#[source] CodeStoreError),
+    /// The container image could not be taken here.
+    #[error("the container image could not be taken")]
+    Image(#[source] OciError),
     /// The driver failed.
     #[error("the driver could not prepare the version")]
     Prepare(#[source] PrepareError),
@@ -48,33 +58,44 @@ pub struct Deployer {
     inner: Arc<Inner>,
 }
 
+/// Where what is deployed is kept.
+pub struct Artifacts {
+    /// Code zips.
+    pub code: CodeStore,
+    /// Container images.
+    pub containers: OciStore,
+    /// How images are pulled.
+    pub pulling: PullSettings,
+}
+
 struct Inner {
     source: CodeSource,
-    code: CodeStore,
+    artifacts: Artifacts,
     driver: Arc<dyn Driver>,
     routes: Arc<Routes>,
     slots: Semaphore,
+    pulls: Semaphore,
     /// Where fetched code waits for its check.
     folder: PathBuf,
 }
 
 impl Deployer {
-    /// A deployer that keeps code in `code` and works in `folder`.
+    /// A deployer that keeps what it deploys in `artifacts` and works in `folder`.
     pub fn new(
         source: CodeSource,
-        code: CodeStore,
+        artifacts: Artifacts,
         driver: Arc<dyn Driver>,
         routes: Arc<Routes>,
         folder: PathBuf,
     ) -> Self {
-        let slots = Semaphore::new(CONCURRENT);
         Self {
             inner: Arc::new(Inner {
                 source,
-                code,
+                artifacts,
                 driver,
                 routes,
-                slots,
+                slots: Semaphore::new(CONCURRENT),
+                pulls: Semaphore::new(CONCURRENT_PULLS),
                 folder,
             }),
         }
@@ -86,34 +107,33 @@ impl Deployer {
     /// [`DeployError::Refused`] for the developer; everything else may go well the next time.
     pub async fn deploy(&self, version: &RuntimeVersion) -> Result<String, DeployError> {
         let inner = &self.inner;
-        // The semaphore is never closed.
-        let _slot = inner.slots.acquire().await.ok();
         let config: VersionConfig =
             serde_json::from_str(&version.version.configuration).map_err(DeployError::Stored)?;
-        let artifact = match &config.agent_runtime_artifact {
-            AgentRuntimeArtifact::CodeConfiguration(artifact) => artifact,
-            AgentRuntimeArtifact::ContainerConfiguration(_) => {
-                return Err(DeployError::Refused(
-                    "This server does not run container images yet; deploy the agent as code \
-                     (agentRuntimeArtifact.codeConfiguration)"
-                        .to_owned(),
-                ));
+        let (program, resolution) = match &config.agent_runtime_artifact {
+            AgentRuntimeArtifact::CodeConfiguration(artifact) => {
+                // The semaphores are never closed.
+                let _slot = inner.slots.acquire().await.ok();
+                let stored = inner.take(version, artifact).await?;
+                let code_digest = stored.digest.clone();
+                (code_program(artifact, stored), Resolution::Code { code_digest })
+            }
+            AgentRuntimeArtifact::ContainerConfiguration(artifact) => {
+                let _slot = inner.pulls.acquire().await.ok();
+                let image_digest = inner.take_image(version, &artifact.container_uri).await?.digest;
+                let digest = image_digest.clone();
+                (
+                    Program::Image(ImageProgram { digest }),
+                    Resolution::Image { image_digest },
+                )
             }
         };
-        let stored = inner.take(version, artifact).await?;
-        if let Some(agent) = inner
-            .routes
-            .unresolved(version, &config, stored.digest.clone(), stored.zip)
-        {
-            inner.driver.prepare(&agent).await.map_err(|error| match error {
-                PrepareError::Refused(reason) => DeployError::Refused(reason),
-                error @ PrepareError::Failed(_) => DeployError::Prepare(error),
-            })?;
-        }
-        serde_json::to_string(&Resolution {
-            code_digest: stored.digest,
-        })
-        .map_err(DeployError::Stored)
+        let _slot = inner.slots.acquire().await.ok();
+        let agent = inner.routes.unresolved(version, &config, program);
+        inner.driver.prepare(&agent).await.map_err(|error| match error {
+            PrepareError::Refused(reason) => DeployError::Refused(reason),
+            error @ PrepareError::Failed(_) => DeployError::Prepare(error),
+        })?;
+        serde_json::to_string(&resolution).map_err(DeployError::Stored)
     }
 }
 
@@ -127,14 +147,14 @@ impl Inner {
         let Code::S3(location) = &artifact.code;
         let fetched = self
             .source
-            .fetch(&version.runtime.owner, location, &self.folder)
+            .fetch(&version.runtime.owner, location, MAX_CODE_ZIP, &self.folder)
             .await;
-        let fetched = fetched.map_err(|error| match error {
-            FetchError::Refused(reason) => DeployError::Refused(reason),
-            error => DeployError::Fetch(error),
-        })?;
-        let (code, entry_point, runtime) =
-            (self.code.clone(), artifact.entry_point.clone(), artifact.runtime);
+        let fetched = fetched.map_err(unfetched)?;
+        let (code, entry_point, runtime) = (
+            self.artifacts.code.clone(),
+            artifact.entry_point.clone(),
+            artifact.runtime,
+        );
         let blocking = move || {
             let zip: &Path = fetched.path();
             let checked = code::check(zip, &entry_point, runtime).map_err(|error| match error {
@@ -146,5 +166,52 @@ impl Inner {
         tokio::task::spawn_blocking(blocking)
             .await
             .map_err(DeployError::Interrupted)?
+    }
+
+    /// Pulls the image of a version from a registry, or takes it from an archive in a bucket.
+    async fn take_image(&self, version: &RuntimeVersion, uri: &str) -> Result<StoredImage, DeployError> {
+        let Artifacts {
+            containers, pulling, ..
+        } = &self.artifacts;
+        let taken = match uri.strip_prefix(BUCKET_SCHEME) {
+            None => containers.pull(uri, pulling).await,
+            Some(location) => {
+                let location = bucket_location(location)?;
+                let owner = &version.runtime.owner;
+                let fetched = self
+                    .source
+                    .fetch(owner, &location, pulling.max_image, &self.folder)
+                    .await;
+                let fetched = fetched.map_err(unfetched)?;
+                containers.import(fetched.path(), None, pulling).await
+            }
+        };
+        taken.map_err(|error| {
+            if error.is_local() {
+                DeployError::Image(error)
+            } else {
+                DeployError::Refused(crate::error_chain(&error))
+            }
+        })
+    }
+}
+
+fn bucket_location(text: &str) -> Result<S3Location, DeployError> {
+    match text.split_once('/') {
+        Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(S3Location {
+            bucket: bucket.to_owned(),
+            prefix: key.to_owned(),
+            version_id: None,
+        }),
+        _ => Err(DeployError::Refused(format!(
+            "{BUCKET_SCHEME}{text} does not name an object; an archived image is named as {BUCKET_SCHEME}BUCKET/KEY"
+        ))),
+    }
+}
+
+fn unfetched(error: FetchError) -> DeployError {
+    match error {
+        FetchError::Refused(reason) => DeployError::Refused(reason),
+        error => DeployError::Fetch(error),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
+use coracle_artifact::oci::OciStore;
 use coracle_supervisor::driver::Driver;
 use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError};
 use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
@@ -55,7 +56,12 @@ pub enum DriverError {
 ///
 /// # Errors
 /// When this machine cannot run it.
-pub async fn open(config: &Config, data_dir: &Path, code: CodeStore) -> Result<Arc<dyn Driver>, DriverError> {
+pub async fn open(
+    config: &Config,
+    data_dir: &Path,
+    code: CodeStore,
+    containers: OciStore,
+) -> Result<Arc<dyn Driver>, DriverError> {
     match config.sandbox.driver {
         DriverKind::Simulated => {
             tracing::warn!("the simulated driver runs no agent code: it is for testing clients only");
@@ -72,7 +78,7 @@ pub async fn open(config: &Config, data_dir: &Path, code: CodeStore) -> Result<A
             })))
         }
         DriverKind::Microvm => {
-            let config = microvm_config(config, data_dir, code)?;
+            let config = microvm_config(config, data_dir, code, containers)?;
             let images = config.images.clone();
             let kernel = tokio::task::spawn_blocking(move || {
                 images.ensure_kernel(&|doing: &str, _: Option<f32>| {
@@ -103,6 +109,7 @@ pub fn microvm_config(
     config: &Config,
     data_dir: &Path,
     code: CodeStore,
+    containers: OciStore,
 ) -> Result<MicrovmConfig, DriverError> {
     let images = config
         .images_dir
@@ -112,6 +119,7 @@ pub fn microvm_config(
         data_dir: data_dir.to_owned(),
         images: ImageStore::open(images, None).map_err(DriverError::Images)?,
         code,
+        containers,
         qemu: qemu_program()?,
         guest: guest_program()?,
         memory_mib: config.sandbox.memory_mib,

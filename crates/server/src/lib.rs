@@ -11,6 +11,7 @@ mod digest;
 pub mod directory;
 pub mod drivers;
 pub mod gateway;
+mod housekeeping;
 pub mod issuers;
 pub mod metrics;
 pub mod operator;

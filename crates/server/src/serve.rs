@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_artifact::code::{CodeStore, CodeStoreError};
+use coracle_artifact::oci::{OciError, OciStore};
 use coracle_auth::{Credential, CredentialTable, CredentialsFileError, HostAliases};
 use coracle_store::{Store, StoreError, UnixMicros};
 use coracle_supervisor::driver::Driver;
@@ -27,12 +28,13 @@ use crate::control::reconciler::{Reconciler, Waker};
 use crate::data::{
     DataPlane, McpSessions, RouteSettings, Routes, SessionQuota, TokenLocks, WebSocketLimits, WebSockets,
 };
-use crate::deploy::Deployer;
+use crate::deploy::{Artifacts, Deployer};
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
 use crate::gateway::cors::Cors;
 use crate::gateway::rate::RateLimits;
 use crate::gateway::{Gateway, listen};
+use crate::housekeeping::Housekeeping;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
@@ -41,10 +43,6 @@ use crate::warm::Warmer;
 
 /// How long connections may linger once their sessions are gone.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How often old records are removed.
-const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
-/// How long the records of ended sessions are kept.
-const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +68,9 @@ pub enum ServeError {
     /// The code zips.
     #[error("the code artifacts cannot be opened")]
     Code(#[from] CodeStoreError),
+    /// The container images.
+    #[error("the container images cannot be opened")]
+    Containers(#[from] OciError),
     /// The objects.
     #[error("the objects of the S3 side cannot be opened")]
     S3(#[from] S3OpenError),
@@ -117,7 +118,8 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         max_file_bytes: mebibytes(config.logs.session_mib),
     })
     .map_err(folder)?;
-    let driver = drivers::open(&config, &data_dir, code.clone()).await?;
+    let containers = OciStore::open(data_dir.join("containers"))?;
+    let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone()).await?;
     sweep(driver.as_ref(), &store).await?;
 
     let supervisor = Supervisor::new(
@@ -145,7 +147,12 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let warm_routes = routes.clone();
     let waker = Waker::new(routes.clone());
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
-    let deployer = Deployer::new(source, code, driver.clone(), routes.clone(), spool.clone());
+    let artifacts = Artifacts {
+        code,
+        containers: containers.clone(),
+        pulling: config.pull_settings(),
+    };
+    let deployer = Deployer::new(source, artifacts, driver.clone(), routes.clone(), spool.clone());
     let metrics = Arc::new(Metrics::new());
     let websockets = Arc::new(WebSockets::new(WebSocketLimits {
         max_frame: config.websocket.max_frame_bytes.into(),
@@ -212,7 +219,12 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let background = CancellationToken::new();
     let warming = tokio::spawn(warmer.run(background.clone()));
     let reconciling = tokio::spawn(reconciler.run(background.clone()));
-    let housekeeping = tokio::spawn(keep_house(store.clone(), background.clone()));
+    let housekeeping = Housekeeping {
+        store: store.clone(),
+        containers,
+        keep_unused: config.containers.keep_unused(),
+    };
+    let housekeeping = tokio::spawn(housekeeping.run(background.clone()));
     let accepting = stop.clone();
     let connections = tokio::spawn(listen::serve(
         listener,
@@ -301,26 +313,6 @@ async fn sweep(driver: &dyn Driver, store: &Store) -> Result<(), ServeError> {
         tracing::info!(sandboxes, sessions, "removed what an earlier server left");
     }
     Ok(())
-}
-
-async fn keep_house(store: Store, stop: CancellationToken) {
-    let tidy = async {
-        loop {
-            let now = UnixMicros::now();
-            let purged = async {
-                store.purge_idempotency(now).await?;
-                store.purge_ended_sessions(now.before(ENDED_SESSIONS_KEPT)).await
-            };
-            if let Err(error) = purged.await {
-                tracing::warn!(
-                    error = crate::error_chain(&error),
-                    "old records could not be removed"
-                );
-            }
-            tokio::time::sleep(HOUSEKEEPING).await;
-        }
-    };
-    stop.run_until_cancelled(tidy).await;
 }
 
 fn mebibytes(count: u32) -> u64 {

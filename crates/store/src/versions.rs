@@ -121,6 +121,19 @@ impl Store {
         Ok(version)
     }
 
+    /// What all versions that have been made ready pinned, as JSON texts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn resolutions(&self) -> Result<Vec<String>, StoreError> {
+        let mut transaction = self.read().await?;
+        let found =
+            sqlx::query_scalar("SELECT DISTINCT resolution FROM version WHERE resolution IS NOT NULL")
+                .fetch_all(&mut *transaction)
+                .await?;
+        Ok(found)
+    }
+
     /// The versions of a runtime, newest first.
     ///
     /// # Errors

@@ -235,6 +235,7 @@ fn unpack(tree: &Tree, source: &mut dyn ContentSource, target: &Path) -> io::Res
 fn copy_content(content: &Content, source: &mut dyn ContentSource, file: &mut File) -> io::Result<()> {
     match content {
         Content::Inline(bytes) => io::Write::write_all(file, bytes),
+        Content::External { .. } => Err(io::ErrorKind::Unsupported.into()),
         Content::Stored { key, size } => {
             let copied = io::copy(&mut source.open(*key)?.take(size.saturating_add(1)), file)?;
             if copied == *size {

@@ -13,11 +13,17 @@ pub(super) const INODE_SIZE: u64 = 64;
 /// Size of one directory entry, without its name.
 pub(super) const DIRENT_SIZE: usize = 12;
 
+/// Size of an entry of the device table, which begins behind the superblock.
+pub(super) const DEVICE_SLOT: u64 = 128;
+
 const MAGIC: u32 = 0xE0F5_E1E2;
 const COMPAT_CHECKSUM: u32 = 1;
+const INCOMPAT_DEVICE_TABLE: u32 = 8;
 /// Where the checksum is in the superblock.
 const CHECKSUM_OFFSET: usize = 4;
 const BLOCK_BITS: u8 = 12;
+/// Where the device table begins, in units of its entries: behind the superblock.
+const DEVICE_TABLE_SLOT: u16 = 9;
 
 /// Where an inode's content is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +79,7 @@ impl InodeRecord {
 }
 
 /// The superblock of an image of `blocks` blocks and `inodes` inodes, without its checksum.
-pub(super) fn superblock(root: u16, inodes: u64, blocks: u32) -> [u8; 128] {
+pub(super) fn superblock(root: u16, inodes: u64, blocks: u32, devices: u16) -> [u8; 128] {
     let mut record = Encoder::<128>::default();
     record.put(&MAGIC.to_le_bytes());
     record.skip(4);
@@ -83,6 +89,22 @@ pub(super) fn superblock(root: u16, inodes: u64, blocks: u32) -> [u8; 128] {
     record.put(&inodes.to_le_bytes());
     record.skip(12);
     record.put(&blocks.to_le_bytes());
+    if devices > 0 {
+        record.skip(40);
+        record.put(&INCOMPAT_DEVICE_TABLE.to_le_bytes());
+        record.skip(2);
+        record.put(&devices.to_le_bytes());
+        record.put(&DEVICE_TABLE_SLOT.to_le_bytes());
+    }
+    record.bytes
+}
+
+/// An entry of the device table: the device's `blocks` blocks are numbered from `first` on.
+pub(super) fn device_slot(first: u32, blocks: u32) -> [u8; 128] {
+    let mut record = Encoder::<128>::default();
+    record.skip(64);
+    record.put(&blocks.to_le_bytes());
+    record.put(&first.to_le_bytes());
     record.bytes
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::ErofsError;
 use super::dirents;
-use super::format::{BLOCK, INODE_SIZE, Placement, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, encode_xattrs};
-use crate::tree::{DeviceNumber, InodeId, Kind, MAX_PATH, Tree};
+use super::format::{
+    BLOCK, DEVICE_SLOT, INODE_SIZE, Placement, SLOT, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, encode_xattrs,
+};
+use super::{ErofsError, MAX_DEVICES};
+use crate::tree::{Content, DeviceNumber, InodeId, Kind, MAX_PATH, Tree};
 
 /// Largest device numbers that Linux's 32-bit encoding holds.
 const MAX_MAJOR: u32 = (1 << 12) - 1;
@@ -45,6 +47,15 @@ pub(super) struct Plan {
     pub(super) index: HashMap<InodeId, usize>,
     /// Size of the image.
     pub(super) blocks: u32,
+    /// Where else contents are.
+    pub(super) devices: Vec<Device>,
+}
+
+/// A block device besides the image.
+pub(super) struct Device {
+    /// The number of its first block, counted on from the blocks of the image and of the devices before.
+    pub(super) first: u32,
+    pub(super) blocks: u32,
 }
 
 impl Plan {
@@ -53,12 +64,15 @@ impl Plan {
     }
 }
 
-pub(super) fn plan(tree: &Tree) -> Result<Plan, ErofsError> {
+pub(super) fn plan(tree: &Tree, devices: &[u32]) -> Result<Plan, ErofsError> {
+    if devices.len() > MAX_DEVICES {
+        return Err(ErofsError::TooManyDevices(devices.len()));
+    }
     let (mut inodes, index) = enumerate(tree)?;
-    let mut end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE;
+    let mut end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + DEVICE_SLOT * devices.len() as u64;
     for planned in &mut inodes {
         let mut together = planned.head();
-        if planned.size > 0 && together + planned.size <= BLOCK {
+        if external(tree, planned.id).is_none() && planned.size > 0 && together + planned.size <= BLOCK {
             planned.placement = Placement::Inline;
             together += planned.size;
         }
@@ -67,16 +81,55 @@ pub(super) fn plan(tree: &Tree) -> Result<Plan, ErofsError> {
     }
     let mut next = blocks(end);
     for planned in &mut inodes {
-        if let Placement::Blocks(block) = &mut planned.placement {
+        if let Placement::Blocks(block) = &mut planned.placement
+            && external(tree, planned.id).is_none()
+        {
             *block = block_number(next)?;
             next += blocks(planned.size);
+        }
+    }
+    let image_blocks = block_number(next)?;
+    let devices = number_on(image_blocks, devices)?;
+    for planned in &mut inodes {
+        if let Some((device, block)) = external(tree, planned.id) {
+            let end = u64::from(block) + blocks(planned.size);
+            let device = devices.get(device).filter(|device| end <= device.blocks.into());
+            let device = device.ok_or_else(|| ErofsError::NoDevice {
+                path: name_of(tree, planned.id),
+            })?;
+            planned.placement = Placement::Blocks(device.first + block);
         }
     }
     Ok(Plan {
         inodes,
         index,
-        blocks: block_number(next)?,
+        blocks: image_blocks,
+        devices,
     })
+}
+
+/// The devices with their blocks numbered on from those of the image.
+fn number_on(image_blocks: u32, devices: &[u32]) -> Result<Vec<Device>, ErofsError> {
+    let mut first = image_blocks;
+    devices
+        .iter()
+        .map(|blocks| {
+            let device = Device {
+                first,
+                blocks: *blocks,
+            };
+            first = first.checked_add(*blocks).ok_or(ErofsError::TooLarge)?;
+            Ok(device)
+        })
+        .collect()
+}
+
+/// The device and the block of a content that is not in the image.
+fn external(tree: &Tree, id: InodeId) -> Option<(usize, u32)> {
+    match tree.inode(id).kind {
+        Kind::File(Content::External { device, block, .. }) => Some((device, block)),
+        _ => None,
+    }
 }
 
 /// The first slot at or after `end` where `length` bytes, at most a block, lie within one block.

@@ -25,7 +25,16 @@ pub(super) fn write(
     };
     image.pad_to(SUPERBLOCK_OFFSET)?;
     let root = u16::try_from(plan.get(Tree::ROOT).nid()).unwrap_or_default();
-    image.put(&format::superblock(root, plan.inodes.len() as u64, plan.blocks))?;
+    let devices = u16::try_from(plan.devices.len()).unwrap_or_default();
+    image.put(&format::superblock(
+        root,
+        plan.inodes.len() as u64,
+        plan.blocks,
+        devices,
+    ))?;
+    for device in &plan.devices {
+        image.put(&format::device_slot(device.first, device.blocks))?;
+    }
 
     for (number, planned) in (1..).zip(&plan.inodes) {
         image.pad_to(planned.offset)?;
@@ -38,6 +47,7 @@ pub(super) fn write(
     for planned in &plan.inodes {
         if let Placement::Blocks(block) = planned.placement
             && planned.size > 0
+            && block < plan.blocks
         {
             image.pad_to(u64::from(block) * BLOCK)?;
             write_content(tree, plan, planned, source, &mut image)?;
@@ -102,7 +112,8 @@ fn write_content(
         Kind::Symlink(target) => image.put(target)?,
         Kind::File(Content::Inline(bytes)) => image.put(bytes)?,
         Kind::File(Content::Stored { key, size }) => copy_stored(tree, planned, source, *key, *size, image)?,
-        Kind::CharDevice(_) | Kind::BlockDevice(_) | Kind::Fifo => {}
+        // What is on other devices is there already.
+        Kind::File(Content::External { .. }) | Kind::CharDevice(_) | Kind::BlockDevice(_) | Kind::Fifo => {}
     }
     Ok(())
 }

@@ -52,11 +52,14 @@ pub(super) fn switch_to(root: &RootFilesystem) -> Result<OwnedFd, Failure> {
     let mut images = Vec::new();
     for (number, serial) in root.images.iter().enumerate() {
         let layer = Path::new(LAYERS).join(number.to_string());
-        mount_disk(&disks, serial, &layer, c"erofs", MountFlags::RDONLY)?;
+        let last = number + 1 == root.images.len();
+        let contents = if last { &root.contents[..] } else { &[] };
+        let options = devices(&disks, contents)?;
+        mount_disk(&disks, serial, &layer, c"erofs", MountFlags::RDONLY, &options)?;
         images.push(layer.display().to_string());
     }
     let scratch = Path::new(LAYERS).join("scratch");
-    mount_disk(&disks, &root.scratch, &scratch, c"ext4", MountFlags::NOATIME)?;
+    mount_disk(&disks, &root.scratch, &scratch, c"ext4", MountFlags::NOATIME, "")?;
     let (upper, work) = (scratch.join("upper"), scratch.join("work"));
     for folder in [&upper, &work, Path::new(NEW_ROOT)] {
         fs::create_dir_all(folder).doing(|| format!("making {}", folder.display()))?;
@@ -125,13 +128,16 @@ fn disks() -> Result<BTreeMap<String, PathBuf>, Failure> {
         .collect())
 }
 
-fn mount_disk(
-    disks: &BTreeMap<String, PathBuf>,
-    serial: &str,
-    at: &Path,
-    kind: &CStr,
-    flags: MountFlags,
-) -> Result<(), Failure> {
+/// The option that names further devices of an EROFS image.
+fn devices(disks: &BTreeMap<String, PathBuf>, serials: &[String]) -> Result<String, Failure> {
+    let options: Vec<String> = serials
+        .iter()
+        .map(|serial| Ok(format!("device={}", find_disk(disks, serial)?.display())))
+        .collect::<Result<_, Failure>>()?;
+    Ok(options.join(","))
+}
+
+fn find_disk<'a>(disks: &'a BTreeMap<String, PathBuf>, serial: &str) -> Result<&'a Path, Failure> {
     let disk = disks.get(serial).ok_or_else(|| {
         let found: Vec<_> = disks.keys().map(String::as_str).collect();
         Failure::new(
@@ -139,9 +145,22 @@ fn mount_disk(
             format!("only these exist: {}", found.join(", ")),
         )
     })?;
+    Ok(disk)
+}
+
+fn mount_disk(
+    disks: &BTreeMap<String, PathBuf>,
+    serial: &str,
+    at: &Path,
+    kind: &CStr,
+    flags: MountFlags,
+    options: &str,
+) -> Result<(), Failure> {
+    let mounting = || format!("mounting disk {serial}");
+    let disk = find_disk(disks, serial)?;
     fs::create_dir_all(at).doing(|| format!("making {}", at.display()))?;
-    rustix::mount::mount(disk, at, kind, flags | MountFlags::NODEV, None)
-        .doing(|| format!("mounting disk {serial}"))
+    let options = CString::new(options).map_err(io::Error::from).doing(mounting)?;
+    rustix::mount::mount(disk, at, kind, flags | MountFlags::NODEV, options.as_c_str()).doing(mounting)
 }
 
 fn mount(source: &CStr, at: &Path, kind: &CStr, flags: MountFlags, options: &str) -> Result<(), Failure> {

@@ -1,10 +1,11 @@
-//! `coracle image`: guest kernel and base images.
+//! `coracle image`: guest kernel, base images and container images.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use coracle_artifact::Progress;
 use coracle_artifact::images::ImageStore;
+use coracle_artifact::oci::{OciStore, PullSettings};
 use coracle_types::RuntimeKind;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -21,10 +22,15 @@ const STANDARD: [Target; 3] = [
 ///   coracle image build                           kernel and Python base images, whatever is missing
 ///   coracle image build PYTHON_3_13 --again       a newer base image
 ///   coracle image add PYTHON_3_12 --tar root.tar  a base image of your own
+///   coracle image import agent.tar --name registry.example.com/team/agent:1
+///                                                 a container image without a registry
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// Folder with kernel and base images [default: images in the user's data folder].
+    /// The server's data folder [default: the user's data folder].
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Folder with kernel and base images [default: images in the data folder].
     #[arg(long, value_name = "DIR", global = true)]
     images_dir: Option<PathBuf>,
     /// A Debian mirror to use instead of Debian's own servers.
@@ -53,12 +59,22 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         tar: PathBuf,
     },
+    /// Take a container image from an OCI layout: a folder, or a tar archive of one.
+    ///
+    /// Runtimes whose containerUri is the name run it, and no registry is asked. A running server sees it at once.
+    Import {
+        /// The folder or archive.
+        path: PathBuf,
+        /// What the image is called from now on, such as registry.example.com/team/agent:1.
+        #[arg(long, value_name = "REFERENCE")]
+        name: String,
+    },
     /// List what is there.
     List,
-    /// Remove the base images of a runtime.
+    /// Remove the base images of a runtime, or the name of an imported container image.
     Remove {
-        /// A runtime such as PYTHON_3_12.
-        runtime: RuntimeKind,
+        /// A runtime such as PYTHON_3_12, or the name of a container image.
+        what: String,
     },
 }
 
@@ -81,9 +97,9 @@ impl std::str::FromStr for Target {
 }
 
 pub(crate) fn run(arguments: Arguments) -> CommandResult {
-    let folder = arguments
-        .images_dir
-        .unwrap_or_else(|| crate::default_data_dir().join("images"));
+    let data_dir = arguments.data_dir.unwrap_or_else(crate::default_data_dir);
+    let folder = arguments.images_dir.unwrap_or_else(|| data_dir.join("images"));
+    let containers = || OciStore::open(data_dir.join("containers"));
     let images = ImageStore::open(&folder, arguments.mirror)?;
     match arguments.command {
         Command::Build { targets, again } => {
@@ -102,13 +118,19 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
             bar.finish();
             output::data(format!("{runtime}  {}", image.path.display()));
         }
-        Command::List => list(&images)?,
-        Command::Remove { runtime } => {
-            if !images.remove_base(runtime)? {
-                return Err(format!("there is no base image for {runtime} in {}", folder.display()).into());
-            }
-            output::data(format!("{runtime}  removed"));
+        Command::Import { path, name } => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let import = containers()?;
+            let image = runtime.block_on(import.import(&path, Some(&name), &PullSettings::default()))?;
+            output::data(format!("{name}  sha256:{}", image.digest));
         }
+        Command::List => {
+            list(&images)?;
+            list_containers(&containers()?)?;
+        }
+        Command::Remove { what } => remove(&images, &containers()?, &what)?,
     }
     Ok(())
 }
@@ -153,6 +175,39 @@ fn list(images: &ImageStore) -> CommandResult {
             image.manifest.source
         ));
     }
+    Ok(())
+}
+
+/// Container images: what was imported by its name, everything else by the reference it was pulled by.
+fn list_containers(containers: &OciStore) -> CommandResult {
+    let imported = containers.imported()?;
+    for image in containers.list()? {
+        let mib = image.size / (1024 * 1024);
+        let known = imported.iter().filter(|(_, digest)| **digest == image.digest);
+        let names: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
+        let origin = match names.as_slice() {
+            [] => format!("pulled from {}", image.reference),
+            names => format!("imported as {}", names.join(", ")),
+        };
+        output::data(format!(
+            "container    sha256:{}  {mib} MiB  {} layers  {origin}",
+            image.digest, image.layers
+        ));
+    }
+    Ok(())
+}
+
+fn remove(images: &ImageStore, containers: &OciStore, what: &str) -> CommandResult {
+    let removed = match what.parse::<RuntimeKind>() {
+        Ok(runtime) => images.remove_base(runtime)?,
+        Err(_) => containers.remove_name(what)?,
+    };
+    if !removed {
+        return Err(
+            format!("there is neither a base image nor an imported container image called {what}").into(),
+        );
+    }
+    output::data(format!("{what}  removed"));
     Ok(())
 }
 

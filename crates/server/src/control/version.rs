@@ -133,7 +133,11 @@ impl VersionConfig {
     /// How long the agent may take until its first healthy ping: directly deployed code has less time on platform
     /// V1, which boots every session, than on V2.
     pub fn init_timeout(&self) -> Duration {
-        if self.platform_version == "V1" {
+        let is_code = matches!(
+            self.agent_runtime_artifact,
+            AgentRuntimeArtifact::CodeConfiguration(_)
+        );
+        if is_code && self.platform_version == "V1" {
             limits::CODE_INIT_TIMEOUT
         } else {
             limits::CONTAINER_INIT_TIMEOUT

@@ -31,6 +31,7 @@ pub(crate) use self::headers::USER_ID;
 pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
 use self::routes::Served;
+pub(crate) use self::routes::code_program;
 pub use self::routes::{Resolution, RouteSettings, Routes};
 pub use self::stop::TokenLocks;
 use self::target::Target;

@@ -4,19 +4,18 @@
 //! What is read while a change happens is used but not remembered.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_artifact::code::CodeStore;
+use coracle_artifact::code::{CodeStore, CodeStoreError, StoredCode};
 use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
 use coracle_supervisor::SessionSpec;
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, Program, TemplateSpec};
+use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, TemplateSpec};
 use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
 use coracle_wire::control::{
-    AgentRuntimeArtifact, AuthorizerConfiguration, CustomJWTAuthorizerConfiguration,
+    AgentRuntimeArtifact, AuthorizerConfiguration, CodeConfiguration, CustomJWTAuthorizerConfiguration,
 };
 use http::Uri;
 use serde::{Deserialize, Serialize};
@@ -30,12 +29,20 @@ use crate::control::version::VersionConfig;
 /// Most look-ups remembered; beyond it the memory starts over.
 const REMEMBERED: usize = 10_000;
 
-/// What making a version ready pinned, so that all its sessions run the same code. Stored with the version.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Resolution {
-    /// SHA-256 of the code zip in hexadecimal.
-    pub code_digest: String,
+/// What making a version ready pinned, so that all its sessions run the same. Stored with the version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+pub enum Resolution {
+    /// Of code.
+    Code {
+        /// SHA-256 of the code zip in hexadecimal.
+        code_digest: String,
+    },
+    /// Of a container image.
+    Image {
+        /// SHA-256 of the image's manifest in hexadecimal.
+        image_digest: String,
+    },
 }
 
 /// A version at an endpoint, ready to be run.
@@ -229,35 +236,67 @@ impl Routes {
         let resolution: Resolution = resolution
             .ok_or_else(|| Error::conflict("The version is not ready"))
             .and_then(|text| serde_json::from_str(text).map_err(Error::internal))?;
-        let code = self.code.get(&resolution.code_digest).map_err(Error::internal)?;
-        agent_spec(
-            version,
-            config,
-            endpoint,
-            CodeArtifact {
-                digest: code.digest,
-                zip: code.zip,
-            },
-            self,
-        )
-        .ok_or_else(|| Error::internal("a version without code became ready"))
+        let program = self
+            .program(config, resolution)
+            .ok_or_else(|| Error::internal("the version was made ready as something else than it is"))?;
+        let program = program.map_err(Error::internal)?;
+        Ok(self.spec(version, config, endpoint, program))
     }
 
-    /// What a version would run at its `DEFAULT` endpoint with this code, before it is ready.
+    /// What a version would run at its `DEFAULT` endpoint, before it is ready.
     pub(crate) fn unresolved(
         &self,
         version: &RuntimeVersion,
         config: &VersionConfig,
-        digest: String,
-        zip: PathBuf,
-    ) -> Option<AgentSpec> {
-        agent_spec(
-            version,
-            config,
-            &EndpointName::default_endpoint(),
-            CodeArtifact { digest, zip },
-            self,
-        )
+        program: Program,
+    ) -> AgentSpec {
+        self.spec(version, config, &EndpointName::default_endpoint(), program)
+    }
+
+    /// What was pinned, if that is what the version was deployed as.
+    fn program(
+        &self,
+        config: &VersionConfig,
+        resolution: Resolution,
+    ) -> Option<Result<Program, CodeStoreError>> {
+        match (&config.agent_runtime_artifact, resolution) {
+            (AgentRuntimeArtifact::CodeConfiguration(artifact), Resolution::Code { code_digest }) => Some(
+                self.code
+                    .get(&code_digest)
+                    .map(|code| code_program(artifact, code)),
+            ),
+            (AgentRuntimeArtifact::ContainerConfiguration(_), Resolution::Image { image_digest }) => {
+                Some(Ok(Program::Image(ImageProgram { digest: image_digest })))
+            }
+            _ => None,
+        }
+    }
+
+    fn spec(
+        &self,
+        version: &RuntimeVersion,
+        config: &VersionConfig,
+        endpoint: &EndpointName,
+        program: Program,
+    ) -> AgentSpec {
+        let arn = EndpointArn {
+            runtime: version.runtime.arn(),
+            endpoint: endpoint.clone(),
+        };
+        AgentSpec {
+            program,
+            environment: environment::of(config, &arn, self.settings.public_url.as_deref()),
+            protocol: config.protocol(),
+            port: config.port(),
+            path: config.path().to_owned(),
+            template: (self.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
+                init_timeout: self
+                    .settings
+                    .init_timeout
+                    .unwrap_or_else(|| config.init_timeout()),
+                warm_up: config.warm_up(),
+            }),
+        }
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -265,36 +304,14 @@ impl Routes {
     }
 }
 
-fn agent_spec(
-    version: &RuntimeVersion,
-    config: &VersionConfig,
-    endpoint: &EndpointName,
-    code: CodeArtifact,
-    routes: &Routes,
-) -> Option<AgentSpec> {
-    let AgentRuntimeArtifact::CodeConfiguration(artifact) = &config.agent_runtime_artifact else {
-        return None;
-    };
-    let arn = EndpointArn {
-        runtime: version.runtime.arn(),
-        endpoint: endpoint.clone(),
-    };
-    Some(AgentSpec {
-        program: Program::Code(CodeProgram {
-            runtime: artifact.runtime,
-            code,
-            entry_point: artifact.entry_point.clone(),
-        }),
-        environment: environment::of(config, &arn, routes.settings.public_url.as_deref()),
-        protocol: config.protocol(),
-        port: config.port(),
-        path: config.path().to_owned(),
-        template: (routes.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
-            init_timeout: routes
-                .settings
-                .init_timeout
-                .unwrap_or_else(|| config.init_timeout()),
-            warm_up: config.warm_up(),
-        }),
+/// Code as deployed.
+pub(crate) fn code_program(artifact: &CodeConfiguration, code: StoredCode) -> Program {
+    Program::Code(CodeProgram {
+        runtime: artifact.runtime,
+        code: CodeArtifact {
+            digest: code.digest,
+            zip: code.zip,
+        },
+        entry_point: artifact.entry_point.clone(),
     })
 }

@@ -44,6 +44,8 @@ pub struct AgentSpec {
 pub enum Program {
     /// Code for a managed runtime.
     Code(CodeProgram),
+    /// A container image.
+    Image(ImageProgram),
 }
 
 /// Code for a managed runtime.
@@ -55,6 +57,13 @@ pub struct CodeProgram {
     pub code: CodeArtifact,
     /// Launcher (optional) and entry file, as in `codeConfiguration.entryPoint`.
     pub entry_point: Vec<String>,
+}
+
+/// A container image in the image store, which says what to start and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageProgram {
+    /// SHA-256 of the image's manifest in hexadecimal.
+    pub digest: String,
 }
 
 /// How the template of a version is made.

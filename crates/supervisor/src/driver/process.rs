@@ -19,8 +19,8 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PrepareError, Program,
-    Start, launch,
+    AgentSpec, BootError, BootPhase, Booted, CodeProgram, Driver, Machine, MemoryUse, Origin, PrepareError,
+    Program, Start, launch,
 };
 
 /// How long the guest may take to end what it started.
@@ -90,7 +90,7 @@ impl ProcessDriver {
 
     fn start(&self, sandbox: SandboxId, agent: &AgentSpec, folder: &Path) -> Result<StartAgent, String> {
         let task = folder.join("task").display().to_string();
-        let Program::Code(program) = &agent.program;
+        let program = code_of(agent)?;
         let interpreter = self.interpreter(program.runtime)?.display().to_string();
         let home = folder.join("home").display().to_string();
         let mut environment = launch::environment(&agent.environment, &task, &home);
@@ -117,7 +117,7 @@ impl Driver for ProcessDriver {
     }
 
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {
-        let Program::Code(program) = &agent.program;
+        let program = code_of(agent).map_err(PrepareError::Refused)?;
         self.interpreter(program.runtime).map_err(PrepareError::Refused)?;
         let (code, digest) = (self.config.code.clone(), program.code.digest.clone());
         let made = tokio::task::spawn_blocking(move || code.directory(&digest)).await;
@@ -134,7 +134,7 @@ impl Driver for ProcessDriver {
         let start = self
             .start(sandbox, agent, &folder)
             .map_err(|text| failed(BootPhase::Disks)(text.into()))?;
-        let Program::Code(program) = &agent.program;
+        let program = code_of(agent).map_err(|text| failed(BootPhase::Disks)(text.into()))?;
         let (code, digest, target) = (
             self.config.code.clone(),
             program.code.digest.clone(),
@@ -173,6 +173,18 @@ impl Driver for ProcessDriver {
     async fn sweep(&self) -> Result<usize, io::Error> {
         let sandboxes = self.sandboxes();
         tokio::task::spawn_blocking(move || coracle_vmm::sweep(&sandboxes)).await?
+    }
+}
+
+/// The code of an agent; a child process has no file system of its own to put an image into.
+fn code_of(agent: &AgentSpec) -> Result<&CodeProgram, String> {
+    match &agent.program {
+        Program::Code(program) => Ok(program),
+        Program::Image(_) => Err(
+            "The process driver runs no container images; use the microvm driver (coracle serve --driver microvm), \
+             or deploy the agent as code"
+                .to_owned(),
+        ),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::{Connection, agent, guest_program, patiently};
 use coracle_artifact::images::ImageStore;
+use coracle_artifact::oci::OciStore;
 use coracle_guest_proto::message::Request;
 use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
 use coracle_supervisor::driver::{
@@ -54,6 +55,7 @@ impl Bench {
             data_dir: folder.path().to_owned(),
             images,
             code,
+            containers: OciStore::open(folder.path().join("containers")).unwrap(),
             qemu: QEMU.into(),
             guest,
             memory_mib: 512,
@@ -280,7 +282,9 @@ async fn what_a_killed_server_left_is_swept_away() {
 async fn a_machine_that_cannot_boot_says_why_and_leaves_nothing() {
     let Some(mut bench) = Bench::new() else { return };
     bench.driver.prepare(&bench.agent).await.unwrap();
-    let Program::Code(program) = &mut bench.agent.program;
+    let Program::Code(program) = &mut bench.agent.program else {
+        panic!("the agent is code")
+    };
     program.code.digest = "0".repeat(64);
     let error = bench
         .driver

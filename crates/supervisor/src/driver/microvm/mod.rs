@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
+use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
 use coracle_types::SandboxId;
 use coracle_vmm::{
@@ -72,6 +73,8 @@ pub struct MicrovmConfig {
     pub images: ImageStore,
     /// Code zips.
     pub code: CodeStore,
+    /// Container images.
+    pub containers: OciStore,
     /// The QEMU program.
     pub qemu: PathBuf,
     /// The guest program.

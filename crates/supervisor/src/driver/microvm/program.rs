@@ -3,6 +3,7 @@
 //! Everything here blocks.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
@@ -11,10 +12,11 @@ use coracle_types::{Language, RuntimeKind, SandboxId};
 use coracle_vmm::{Access, Disk};
 
 use super::{Cause, MicrovmConfig, SCRATCH_DISK};
-use crate::driver::{AgentSpec, CodeProgram, PrepareError, Program, launch};
+use crate::driver::{AgentSpec, CodeProgram, ImageProgram, PrepareError, Program, launch};
 
 const CODE_DISK: &str = "code";
 const BASE_DISK: &str = "base";
+const IMAGE_DISK: &str = "image";
 /// What processes of the agent run to hear of a restore.
 pub(super) const RESUME_HOOK: &str = include_str!("resume_hook.py");
 /// Where it finds the guest, as it says itself.
@@ -45,16 +47,70 @@ impl Loaded {
 
 /// Makes what sessions of this program share.
 pub(super) fn prepare(config: &MicrovmConfig, program: &Program) -> Result<(), PrepareError> {
-    let Program::Code(program) = program;
-    ensure_base(&config.images, program.runtime)?;
-    let made = config.code.image(&program.code.digest).map(drop);
-    made.map_err(|error| PrepareError::Failed(error.into()))
+    match program {
+        Program::Code(program) => {
+            ensure_base(&config.images, program.runtime)?;
+            let made = config.code.image(&program.code.digest).map(drop);
+            made.map_err(|error| PrepareError::Failed(error.into()))
+        }
+        // Pulling has made everything.
+        Program::Image(program) => match config.containers.get(&program.digest) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(PrepareError::Failed(error.into())),
+        },
+    }
 }
 
 /// Finds the disks of the agent's program.
 pub(super) fn load(config: &MicrovmConfig, agent: &AgentSpec) -> Result<Loaded, Cause> {
-    let Program::Code(program) = &agent.program;
-    load_code(config, program, &agent.environment)
+    match &agent.program {
+        Program::Code(program) => load_code(config, program, &agent.environment),
+        Program::Image(program) => load_image(config, program, &agent.environment),
+    }
+}
+
+fn load_image(
+    config: &MicrovmConfig,
+    program: &ImageProgram,
+    environment: &BTreeMap<String, String>,
+) -> Result<Loaded, Cause> {
+    let image = config.containers.get(&program.digest)?;
+    let contents: Vec<String> = (0..image.disks.len())
+        .map(|number| format!("layer{number}"))
+        .collect();
+    let mut disks = vec![shared_disk(IMAGE_DISK, image.image.clone())];
+    disks.extend(
+        contents
+            .iter()
+            .zip(image.disks)
+            .map(|(serial, path)| shared_disk(serial, path)),
+    );
+    let mut variables = image.start.environment;
+    variables.extend(environment.clone());
+    Ok(Loaded {
+        digest: image.digest,
+        base: image.image.display().to_string(),
+        disks,
+        hook: SnapshotHook {
+            socket: RESUME_SOCKET.to_owned(),
+            files: BTreeMap::new(),
+        },
+        start: start(
+            RootFilesystem {
+                images: vec![IMAGE_DISK.to_owned()],
+                scratch: SCRATCH_DISK.to_owned(),
+                contents,
+            },
+            image.start.command,
+            variables,
+            image.start.working_directory,
+            User {
+                uid: image.start.uid,
+                gid: image.start.gid,
+                groups: image.start.groups,
+            },
+        ),
+    })
 }
 
 fn load_code(
@@ -65,34 +121,58 @@ fn load_code(
     let code_image = config.code.image(&program.code.digest)?;
     let base_image = config.images.base(program.runtime)?.path;
     let folder = format!("/{CODE_FOLDER}");
-    let disk = |serial: &str, path| Disk {
-        serial: serial.to_owned(),
-        path,
-        access: Access::Shared,
-    };
     Ok(Loaded {
         digest: program.code.digest.clone(),
         base: base_image.display().to_string(),
-        disks: vec![disk(CODE_DISK, code_image), disk(BASE_DISK, base_image)],
+        disks: vec![
+            shared_disk(CODE_DISK, code_image),
+            shared_disk(BASE_DISK, base_image),
+        ],
         hook: snapshot_hook(program.runtime),
-        start: StartAgent {
-            root: Some(RootFilesystem {
+        start: start(
+            RootFilesystem {
                 images: vec![CODE_DISK.to_owned(), BASE_DISK.to_owned()],
                 scratch: SCRATCH_DISK.to_owned(),
-            }),
-            hostname: String::new(),
-            // Asks for it; whoever sends this fills it in.
-            entropy_hex: Some(String::new()),
-            command: launch::command(program, program.runtime.interpreter()),
-            environment: launch::environment(environment, &folder, &format!("/home/{AGENT_USER}")),
-            working_directory: folder,
-            user: Some(User {
+                contents: Vec::new(),
+            },
+            launch::command(program, program.runtime.interpreter()),
+            launch::environment(environment, &folder, &format!("/home/{AGENT_USER}")),
+            folder,
+            User {
                 uid: AGENT_ID,
                 gid: AGENT_ID,
-            }),
-            snapshot: None,
-        },
+                groups: Vec::new(),
+            },
+        ),
     })
+}
+
+fn shared_disk(serial: &str, path: PathBuf) -> Disk {
+    Disk {
+        serial: serial.to_owned(),
+        path,
+        access: Access::Shared,
+    }
+}
+
+fn start(
+    root: RootFilesystem,
+    command: Vec<String>,
+    environment: BTreeMap<String, String>,
+    working_directory: String,
+    user: User,
+) -> StartAgent {
+    StartAgent {
+        root: Some(root),
+        hostname: String::new(),
+        // Asks for it; whoever sends this fills it in.
+        entropy_hex: Some(String::new()),
+        command,
+        environment,
+        working_directory,
+        user: Some(user),
+        snapshot: None,
+    }
 }
 
 fn ensure_base(images: &ImageStore, runtime: RuntimeKind) -> Result<(), PrepareError> {

@@ -1,0 +1,301 @@
+//! What an image says of itself: index, manifest and configuration, checked and reduced to what is used. Pure.
+
+use std::collections::BTreeMap;
+
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+
+/// Largest index, manifest or configuration, in bytes.
+pub(super) const MAX_DOCUMENT: u64 = 4 * 1024 * 1024;
+/// Most layers of an image.
+const MAX_LAYERS: usize = 128;
+/// The media types of what is asked for.
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json";
+
+/// What is wrong with what an image says.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ManifestError {
+    #[error("the image's {what} is not one")]
+    Malformed {
+        what: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("the image is in Docker's old format, schema 1; build and push it again with a current tool")]
+    OldSchema,
+    #[error("there is no image for linux/{wanted}; there is one for: {}", has.join(", "))]
+    NoPlatform { wanted: String, has: Vec<String> },
+    #[error("there are several images; name one of: {}", .0.join(", "))]
+    Ambiguous(Vec<String>),
+    #[error("an index within an index is not supported")]
+    NestedIndex,
+    #[error("the image has {0} layers; {MAX_LAYERS} are allowed")]
+    TooManyLayers(usize),
+    #[error("the image has {layers} layers, but its configuration describes {described}")]
+    LayersDisagree { layers: usize, described: usize },
+    #[error("the digest {0:?} is not a SHA-256, the only kind that is supported")]
+    Digest(String),
+    #[error("{0:?} is no layer of a file system, but of type {1}")]
+    NotALayer(String, String),
+}
+
+/// What a reference leads to.
+#[derive(Debug)]
+pub(super) enum Document {
+    Index(Box<ImageIndex>),
+    Manifest(Box<ImageManifest>),
+}
+
+/// Reads an index or a manifest.
+pub(super) fn document(bytes: &[u8]) -> Result<Document, ManifestError> {
+    #[derive(serde::Deserialize)]
+    struct Shape {
+        manifests: Option<serde::de::IgnoredAny>,
+        #[serde(rename = "fsLayers")]
+        old: Option<serde::de::IgnoredAny>,
+    }
+    let malformed = |what| move |source| ManifestError::Malformed { what, source };
+    let shape: Shape = serde_json::from_slice(bytes).map_err(malformed("manifest"))?;
+    if shape.old.is_some() {
+        return Err(ManifestError::OldSchema);
+    }
+    if shape.manifests.is_some() {
+        let index = serde_json::from_slice(bytes).map_err(malformed("index"))?;
+        return Ok(Document::Index(Box::new(index)));
+    }
+    let manifest: ImageManifest = serde_json::from_slice(bytes).map_err(malformed("manifest"))?;
+    if manifest.layers().len() > MAX_LAYERS {
+        return Err(ManifestError::TooManyLayers(manifest.layers().len()));
+    }
+    for layer in manifest.layers() {
+        let kind = layer.media_type().to_string();
+        if !kind.contains("layer") && !kind.contains("rootfs") {
+            return Err(ManifestError::NotALayer(layer.digest().to_string(), kind));
+        }
+    }
+    Ok(Document::Manifest(Box::new(manifest)))
+}
+
+/// The manifest for this architecture, in the words of OCI (`amd64`, `arm64`); `name` decides between several images.
+pub(super) fn choose<'a>(
+    index: &'a ImageIndex,
+    architecture: &str,
+    name: Option<&str>,
+) -> Result<&'a Descriptor, ManifestError> {
+    // An image of one platform need not say which; its configuration does.
+    let fits = |it: &&Descriptor| {
+        it.platform().as_ref().is_none_or(|platform| {
+            platform.os().to_string() == "linux" && platform.architecture().to_string() == architecture
+        })
+    };
+    let fitting: Vec<&Descriptor> = index.manifests().iter().filter(fits).collect();
+    let [first, rest @ ..] = fitting.as_slice() else {
+        return Err(ManifestError::NoPlatform {
+            wanted: architecture.to_owned(),
+            has: platforms(index),
+        });
+    };
+    // Variants of one processor: the builder puts the most common first.
+    if rest.iter().all(|it| name_of(it) == name_of(first)) {
+        return Ok(first);
+    }
+    let named: Vec<_> = fitting
+        .iter()
+        .filter(|it| name.is_some() && name_of(it) == name)
+        .collect();
+    match named.as_slice() {
+        [only] => Ok(only),
+        _ => Err(ManifestError::Ambiguous(
+            fitting
+                .iter()
+                .map(|it| name_of(it).map_or_else(|| it.digest().to_string(), str::to_owned))
+                .collect(),
+        )),
+    }
+}
+
+fn name_of(descriptor: &Descriptor) -> Option<&str> {
+    let annotations = descriptor.annotations().as_ref()?;
+    annotations
+        .get("org.opencontainers.image.ref.name")
+        .map(String::as_str)
+}
+
+/// What an index has, without the attestations that some builders put there as `unknown/unknown`.
+fn platforms(index: &ImageIndex) -> Vec<String> {
+    let mut platforms: Vec<String> = index
+        .manifests()
+        .iter()
+        .filter_map(|it| it.platform().as_ref())
+        .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
+        .filter(|platform| !platform.contains("unknown"))
+        .collect();
+    platforms.sort();
+    platforms.dedup();
+    platforms
+}
+
+/// What is used of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Configuration {
+    /// Digests of the layers' archives, lowest first.
+    pub(super) diff_ids: Vec<String>,
+    pub(super) user: String,
+    pub(super) environment: BTreeMap<String, String>,
+    /// Entry point and arguments.
+    pub(super) command: Vec<String>,
+    pub(super) working_directory: String,
+}
+
+/// Reads the configuration of an image with this many layers.
+pub(super) fn configuration(
+    bytes: &[u8],
+    layers: usize,
+    architecture: &str,
+) -> Result<Configuration, ManifestError> {
+    let image: ImageConfiguration =
+        serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed {
+            what: "configuration",
+            source,
+        })?;
+    if image.os().to_string() != "linux" || image.architecture().to_string() != architecture {
+        return Err(ManifestError::NoPlatform {
+            wanted: architecture.to_owned(),
+            has: vec![format!("{}/{}", image.os(), image.architecture())],
+        });
+    }
+    let diff_ids = image.rootfs().diff_ids();
+    if diff_ids.len() != layers {
+        return Err(ManifestError::LayersDisagree {
+            layers,
+            described: diff_ids.len(),
+        });
+    }
+    for id in diff_ids {
+        hexadecimal(id)?;
+    }
+    let config = image.config().clone().unwrap_or_default();
+    let list = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
+    let variables = list(config.env());
+    let folder = config.working_dir().clone().unwrap_or_default();
+    Ok(Configuration {
+        diff_ids: diff_ids.clone(),
+        user: config.user().clone().unwrap_or_default(),
+        environment: variables
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        command: [list(config.entrypoint()), list(config.cmd())].concat(),
+        working_directory: format!("/{}", folder.trim_matches('/')),
+    })
+}
+
+/// The hexadecimal digits of a `sha256:` digest, fit to be part of a file's name.
+pub(super) fn hexadecimal(digest: &str) -> Result<&str, ManifestError> {
+    digest
+        .strip_prefix("sha256:")
+        .filter(|hex| hex.len() == 64 && hex.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f')))
+        .ok_or_else(|| ManifestError::Digest(digest.to_owned()))
+}
+
+/// This machine's architecture in the words of OCI.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn index(manifests: &[Value]) -> ImageIndex {
+        let text = json!({"schemaVersion": 2, "manifests": manifests}).to_string();
+        match document(text.as_bytes()).unwrap() {
+            Document::Index(index) => *index,
+            Document::Manifest(_) => panic!("an index"),
+        }
+    }
+
+    fn entry(os: &str, architecture: &str, digit: char) -> Value {
+        json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+               "digest": format!("sha256:{}", digit.to_string().repeat(64)),
+               "platform": {"os": os, "architecture": architecture}})
+    }
+
+    #[test]
+    fn the_hosts_architecture_is_chosen_and_what_there_is_instead_is_named() {
+        let both = index(&[
+            entry("linux", "arm64", 'a'),
+            entry("linux", "amd64", 'b'),
+            entry("unknown", "unknown", 'c'),
+        ]);
+        let digest = |architecture| choose(&both, architecture, None).map(|it| it.digest().to_string());
+        assert!(digest("amd64").unwrap().ends_with('b'));
+        assert!(digest("arm64").unwrap().ends_with('a'));
+        assert_eq!(
+            digest("s390x").unwrap_err().to_string(),
+            "there is no image for linux/s390x; there is one for: linux/amd64, linux/arm64"
+        );
+    }
+
+    #[test]
+    fn an_image_without_platform_is_taken_if_it_is_the_only_one() {
+        let mut bare = entry("linux", "amd64", 'a');
+        bare.as_object_mut().unwrap().remove("platform");
+        assert!(choose(&index(std::slice::from_ref(&bare)), "amd64", None).is_ok());
+        let mut named = bare.clone();
+        named["annotations"] = json!({"org.opencontainers.image.ref.name": "one"});
+        let mut other = bare;
+        other["annotations"] = json!({"org.opencontainers.image.ref.name": "two"});
+        let two = index(&[named, other]);
+        assert!(
+            matches!(choose(&two, "amd64", None), Err(ManifestError::Ambiguous(names)) if names == ["one", "two"])
+        );
+        assert!(choose(&two, "amd64", Some("two")).is_ok());
+    }
+
+    fn config(more: Value) -> Value {
+        let mut config = json!({"architecture": "amd64", "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", "a".repeat(64))]}});
+        config["config"] = more;
+        config
+    }
+
+    #[test]
+    fn entry_point_and_command_are_one_and_absent_members_have_defaults() {
+        let text = config(
+            json!({"Entrypoint": ["/run"], "Cmd": ["--fast"], "Env": ["A=b=c", "odd"], "WorkingDir": "app/",
+            "Labels": null, "Volumes": null, "ExposedPorts": {"8080/tcp": {}}}),
+        );
+        let read = configuration(text.to_string().as_bytes(), 1, "amd64").unwrap();
+        assert_eq!(read.command, ["/run", "--fast"]);
+        assert_eq!(
+            read.environment,
+            BTreeMap::from([("A".to_owned(), "b=c".to_owned())])
+        );
+        assert_eq!(read.working_directory, "/app");
+        let empty = configuration(config(Value::Null).to_string().as_bytes(), 1, "amd64").unwrap();
+        assert_eq!((empty.working_directory.as_str(), empty.user.as_str()), ("/", ""));
+    }
+
+    #[test]
+    fn a_configuration_that_does_not_fit_the_image_is_refused() {
+        let text = config(Value::Null).to_string();
+        let refused = |text: &str, layers, architecture| {
+            configuration(text.as_bytes(), layers, architecture)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&text, 2, "amd64").contains("2 layers"));
+        assert!(refused(&text, 1, "arm64").contains("linux/amd64"));
+        assert!(refused(&text.replace(&"a".repeat(64), "../../etc"), 1, "amd64").contains("SHA-256"));
+    }
+}
