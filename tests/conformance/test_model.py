@@ -38,7 +38,7 @@ CONTROL = [
     "GetResourcePolicy",
     "DeleteResourcePolicy",
 ]
-DATA = ["InvokeAgentRuntime", "StopRuntimeSession"]
+DATA = ["GetAgentCard", "InvokeAgentRuntime", "StopRuntimeSession"]
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 
 

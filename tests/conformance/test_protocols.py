@@ -49,6 +49,16 @@ def test_a2a_errors_are_json_rpc_with_their_status(raw: Raw, aws: Aws) -> None:
     assert raw.send("GET", target).error == "UnknownOperationException"
 
 
+def test_only_a2a_agents_have_a_card(raw: Raw, aws: Aws) -> None:
+    card = "/.well-known/agent-card.json"
+    answer = raw.send("GET", speaking(aws, "A2A") + card)
+    assert (answer.status, answer.error) == (424, "RuntimeClientError"), "the simulated agent has no such page"
+    assert "404" in answer.json["message"]
+    answer = raw.send("GET", invocations(aws.deploy()["agentRuntimeArn"]) + card)
+    assert (answer.status, answer.fields) == (400, {"agentRuntimeArn"})
+    assert raw.send("GET", speaking(aws, "A2A") + card, sign=False).error == "MissingAuthenticationTokenException"
+
+
 def test_ag_ui_errors_are_events(raw: Raw, aws: Aws) -> None:
     answer = raw.send("POST", speaking(aws, "AGUI"), body=FAIL)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,6 +122,11 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone()).await?;
     sweep(driver.as_ref(), &store).await?;
 
+    let address = config.listen;
+    let listening = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+
     let supervisor = Supervisor::new(
         driver.clone(),
         Arc::new(StoreDirectory(store.clone())),
@@ -140,6 +145,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         code.clone(),
         RouteSettings {
             public_url: config.public_url.clone(),
+            client_url: client_url(&config, address),
             init_timeout: config.limits.init_timeout(),
             snapshots: config.sandbox.snapshots,
         },
@@ -196,10 +202,6 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         spool,
     });
 
-    let address = config.listen;
-    let listening = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
     let address_file = data_dir.join("address");
     publish(&address_file, &address.to_string()).map_err(folder)?;
     tracing::info!(%address, data_dir = %data_dir.display(), driver = driver.name(), "listening");
@@ -257,6 +259,20 @@ fn prepare_folder(folder: &Path) -> io::Result<PathBuf> {
         .mode(0o700)
         .create(folder)?;
     folder.canonicalize()
+}
+
+/// The URL that clients reach this server by, as far as it can know.
+fn client_url(config: &Config, address: SocketAddr) -> String {
+    let mut address = address;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"))
 }
 
 /// An empty folder; what an earlier server left in it is of no use to anybody.

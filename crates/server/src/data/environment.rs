@@ -11,6 +11,7 @@ pub(super) fn of(
     config: &VersionConfig,
     endpoint: &EndpointArn,
     public_url: Option<&str>,
+    client_url: &str,
 ) -> BTreeMap<String, String> {
     let runtime = &endpoint.runtime;
     let (region, id, name) = (runtime.region.as_str(), &runtime.runtime, &endpoint.endpoint);
@@ -40,13 +41,17 @@ pub(super) fn of(
         ] {
             set(key, url.to_owned());
         }
-        if config.protocol() == ServerProtocol::A2a {
-            let escaped = runtime.to_string().replace(':', "%3A").replace('/', "%2F");
-            set(
-                "AGENTCORE_RUNTIME_URL",
-                format!("{url}/runtimes/{escaped}/invocations/"),
-            );
-        }
+    }
+    if config.protocol() == ServerProtocol::A2a {
+        let escaped = runtime.to_string().replace(':', "%3A").replace('/', "%2F");
+        let qualifier = match name {
+            name if name.is_default() => String::new(),
+            name => format!("?qualifier={name}"),
+        };
+        set(
+            "AGENTCORE_RUNTIME_URL",
+            format!("{client_url}/runtimes/{escaped}/invocations/{qualifier}"),
+        );
     }
     environment.extend(
         config

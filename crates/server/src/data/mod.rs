@@ -1,6 +1,7 @@
-//! The data plane: invocations, WebSockets and the end of sessions.
+//! The data plane: invocations, WebSockets, agent cards and the end of sessions.
 
 mod bearer;
+mod card;
 mod envelope;
 mod environment;
 mod failures;
@@ -23,7 +24,10 @@ use coracle_auth::policy::Identity;
 use coracle_store::Store;
 use coracle_supervisor::Supervisor;
 use coracle_wire::Error;
-use coracle_wire::data::{DataService, StopRuntimeSessionRequest, StopRuntimeSessionResponse};
+use coracle_wire::data::{
+    DataService, GetAgentCardRequest, GetAgentCardResponse, StopRuntimeSessionRequest,
+    StopRuntimeSessionResponse,
+};
 use http::request::Parts;
 
 pub(crate) use self::bearer::Unsigned;
@@ -123,6 +127,14 @@ fn parameter(parts: &Parts, name: &str) -> Option<String> {
 
 impl DataService for DataPlane {
     type Context = Caller;
+
+    async fn get_agent_card(
+        &self,
+        caller: &Caller,
+        input: GetAgentCardRequest,
+    ) -> Result<GetAgentCardResponse, Error> {
+        self.agent_card(caller, input).await
+    }
 
     async fn stop_runtime_session(
         &self,

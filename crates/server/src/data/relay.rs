@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::gateway::body::{BoxError, SpooledBody};
+use crate::gateway::body::BoxError;
 
 /// Largest response head of an agent, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
@@ -67,13 +67,18 @@ impl RelayError {
 ///
 /// # Errors
 /// When the agent does not answer as HTTP, or not in time.
-pub(super) async fn relay<T: Send + Unpin + 'static>(
+pub(super) async fn relay<B, T>(
     stream: AgentConnection,
-    request: Request<SpooledBody>,
+    request: Request<B>,
     head_timeout: Duration,
     stream_timeout: Duration,
     held: T,
-) -> Result<Response<RelayedBody<T>>, RelayError> {
+) -> Result<Response<RelayedBody<T>>, RelayError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    T: Send + Unpin + 'static,
+{
     let started = Instant::now();
     let exchange = async {
         let (mut sender, connection) = http1::Builder::new()

@@ -67,6 +67,8 @@ type Key = (Owner, RuntimeId, EndpointName, Option<VersionNumber>);
 pub struct RouteSettings {
     /// The URL under which agents reach this server.
     pub public_url: Option<String>,
+    /// The URL under which clients reach this server, for the cards of A2A agents.
+    pub client_url: String,
     /// How long an agent may take until its first healthy ping, instead of its platform version's own time.
     pub init_timeout: Option<Duration>,
     /// Whether versions of platform V2 get templates.
@@ -285,7 +287,12 @@ impl Routes {
         };
         AgentSpec {
             program,
-            environment: environment::of(config, &arn, self.settings.public_url.as_deref()),
+            environment: environment::of(
+                config,
+                &arn,
+                self.settings.public_url.as_deref(),
+                &self.settings.client_url,
+            ),
             protocol: config.protocol(),
             port: config.port(),
             path: config.path().to_owned(),

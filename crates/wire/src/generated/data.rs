@@ -14,6 +14,26 @@ use crate::{Error, Modelled, Request};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct GetAgentCardRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_session_id: Option<coracle_types::SessionId>,
+    pub agent_runtime_arn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qualifier: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetAgentCardResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_session_id: Option<String>,
+    pub agent_card: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<i32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InvokeAgentRuntimeRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
@@ -93,6 +113,7 @@ pub struct StopRuntimeSessionResponse {
 /// Implemented operations whose bodies are collected before they are dispatched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Buffered {
+    GetAgentCard,
     StopRuntimeSession,
 }
 
@@ -106,6 +127,13 @@ pub enum Streaming {
 pub trait DataService: Send + Sync {
     /// What a handler learns of a request beside its input, such as who sent it.
     type Context: Send + Sync;
+
+    /// `GET /runtimes/{agentRuntimeArn}/invocations/.well-known/agent-card.json`
+    fn get_agent_card(
+        &self,
+        context: &Self::Context,
+        input: GetAgentCardRequest,
+    ) -> impl Future<Output = Result<GetAgentCardResponse, Error>> + Send;
 
     /// `POST /runtimes/{agentRuntimeArn}/stopruntimesession`
     fn stop_runtime_session(
@@ -126,6 +154,9 @@ pub async fn dispatch<S: DataService>(
     request: &Request<'_>,
 ) -> Result<Response<Bytes>, Error> {
     match operation {
+        Buffered::GetAgentCard => {
+            call::<operations::GetAgentCard, _>(request, |input| service.get_agent_card(context, input)).await
+        }
         Buffered::StopRuntimeSession => {
             call::<operations::StopRuntimeSession, _>(request, |input| {
                 service.stop_runtime_session(context, input)
@@ -138,6 +169,24 @@ pub async fn dispatch<S: DataService>(
 /// The implemented operations as types, for [`crate::parse`] and its relatives.
 pub mod operations {
     use super::{Modelled, Shape, StatusCode, shapes};
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum GetAgentCard {}
+
+    impl Modelled for GetAgentCard {
+        type Input = super::GetAgentCardRequest;
+        type Output = super::GetAgentCardResponse;
+        const NAME: &'static str = "GetAgentCard";
+        const STATUS: StatusCode = StatusCode::OK;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::GET_AGENT_CARD_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::GET_AGENT_CARD_RESPONSE
+        }
+    }
 
     #[derive(Debug, Clone, Copy)]
     pub enum InvokeAgentRuntime {}

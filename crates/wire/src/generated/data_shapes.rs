@@ -4,6 +4,11 @@
 use crate::pattern::Pattern;
 use crate::shape::{Kind, Length, Location, Member, Payload, Range, Shape, Structure};
 
+pub(super) static AGENT_CARD: Shape = Shape {
+    name: "AgentCard",
+    kind: Kind::Document,
+    sensitive: false,
+};
 pub(super) static CLIENT_TOKEN: Shape = Shape {
     name: "ClientToken",
     kind: Kind::String {
@@ -17,6 +22,62 @@ pub(super) static CLIENT_TOKEN: Shape = Shape {
         )),
         values: &[],
     },
+    sensitive: false,
+};
+pub(super) static GET_AGENT_CARD_REQUEST: Shape = Shape {
+    name: "GetAgentCardRequest",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "runtimeSessionId",
+                shape: &SESSION_TYPE,
+                required: false,
+                location: Location::Header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
+            },
+            Member {
+                name: "agentRuntimeArn",
+                shape: &STRING,
+                required: true,
+                location: Location::Label("agentRuntimeArn"),
+            },
+            Member {
+                name: "qualifier",
+                shape: &STRING,
+                required: false,
+                location: Location::Query("qualifier"),
+            },
+        ],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static GET_AGENT_CARD_RESPONSE: Shape = Shape {
+    name: "GetAgentCardResponse",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "runtimeSessionId",
+                shape: &SESSION_ID,
+                required: false,
+                location: Location::Header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
+            },
+            Member {
+                name: "agentCard",
+                shape: &AGENT_CARD,
+                required: true,
+                location: Location::Body,
+            },
+            Member {
+                name: "statusCode",
+                shape: &HTTP_RESPONSE_CODE,
+                required: false,
+                location: Location::StatusCode,
+            },
+        ],
+        payload: Payload::Member("agentCard"),
+        union: None,
+    }),
     sensitive: false,
 };
 pub(super) static HTTP_RESPONSE_CODE: Shape = Shape {

@@ -1568,7 +1568,7 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "GET",
         uri: "/runtimes/{agentRuntimeArn}/invocations/.well-known/agent-card.json",
         status: 200,
-        id: None,
+        id: Some(OperationId::Data(data::Buffered::GetAgentCard)),
     },
     Operation {
         service: Service::Data,

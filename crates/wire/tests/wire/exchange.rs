@@ -69,6 +69,7 @@ impl DataService for Canned {
     type Context = ();
     canned_handlers! {
         data:
+        get_agent_card(GetAgentCardRequest) -> GetAgentCardResponse,
         stop_runtime_session(StopRuntimeSessionRequest) -> StopRuntimeSessionResponse,
     }
 }
