@@ -28,7 +28,7 @@ const ATTEMPTS: &[(&str, Attempt)] = attempts! {
         ListAgentRuntimeVersions CreateAgentRuntimeEndpoint UpdateAgentRuntimeEndpoint GetAgentRuntimeEndpoint
         DeleteAgentRuntimeEndpoint ListAgentRuntimeEndpoints TagResource UntagResource ListTagsForResource
         PutResourcePolicy GetResourcePolicy DeleteResourcePolicy;
-    data: InvokeAgentRuntime StopRuntimeSession;
+    data: GetAgentCard InvokeAgentRuntime InvokeAgentRuntimeCommand StopRuntimeSession;
 };
 
 fuzz_target!(|input: &[u8]| {

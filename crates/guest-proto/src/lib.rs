@@ -21,6 +21,7 @@
 //! The guest is hostile to the host: every length is bounded before it is allocated, and a peer that breaks a
 //! bound loses its channel.
 
+pub mod command;
 pub mod frame;
 pub mod handshake;
 pub mod log;

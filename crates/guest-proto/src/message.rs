@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::RunCommand;
+
 /// First frame of every stream: what the stream is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -20,6 +22,8 @@ pub enum StreamHeader {
         /// The port on the guest's loopback.
         port: u16,
     },
+    /// A command beside the agent; what becomes of it comes back as [`crate::command`] events.
+    Command(RunCommand),
 }
 
 /// The guest's answer to [`StreamHeader::Agent`].

@@ -59,12 +59,18 @@ pub(crate) fn spawn(start: &StartAgent, confinement: Confinement) -> Result<Spaw
     })
 }
 
-/// Reaps every child until the agent's main process is among them, and says how that one ended.
-pub(crate) async fn main_process_end(agent: Pid, children: &mut Signal) -> Option<WaitStatus> {
+/// Reaps every child until the agent's main process is among them, and says how that one ended. The others are `others`'
+/// business.
+pub(crate) async fn main_process_end(
+    agent: Pid,
+    children: &mut Signal,
+    others: impl Fn(Pid, WaitStatus),
+) -> Option<WaitStatus> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) if pid == agent => return Some(status),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(Some((pid, status))) => others(pid, status),
+            Err(Errno::INTR) => {}
             Ok(None) => _ = children.recv().await,
             Err(_) => return None,
         }

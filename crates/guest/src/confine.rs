@@ -16,8 +16,9 @@ pub(crate) const MAX_PROCESSES: u64 = 4096;
 const MAX_OPEN_FILES: u64 = 65_536;
 const OOM_SCORE: &CStr = c"/proc/self/oom_score_adj";
 
-/// What an agent may still do whose image runs as root, in a machine that is its own: files, owners, users and low
-/// ports, as in other container engines; nothing that reaches devices, other processes' memory or the kernel.
+/// What root may still do in a machine that is its own, as a command or as an agent whose image runs as root: files,
+/// owners, users and low ports, as in other container engines; nothing that reaches devices, other processes' memory
+/// or the kernel.
 const OF_ROOT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
@@ -34,6 +35,15 @@ pub(crate) struct Identity {
     uid: Uid,
     gid: Gid,
     groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// The root user, without other groups.
+    pub(crate) const ROOT: Self = Self {
+        uid: Uid::ROOT,
+        gid: Gid::ROOT,
+        groups: Vec::new(),
+    };
 }
 
 impl From<&User> for Identity {

@@ -11,6 +11,7 @@
 
 mod agent;
 mod clock;
+mod commands;
 mod confine;
 mod console;
 mod failure;

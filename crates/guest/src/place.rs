@@ -78,6 +78,19 @@ impl Place {
         })
     }
 
+    /// What a command has to give up here: in a machine it is root, elsewhere whoever the guest is.
+    pub(crate) fn command_confinement(&self) -> Result<Confinement, Failure> {
+        let (user, cgroup) = match self {
+            Self::Machine(machine) => (Some(Identity::ROOT), machine.agent_cgroup()?),
+            Self::Process => (None, None),
+        };
+        Ok(Confinement {
+            user,
+            cgroup,
+            whole_machine: matches!(self, Self::Machine(_)),
+        })
+    }
+
     /// Ends every process but the guest.
     pub(crate) async fn end_all_processes(&self) {
         match self {

@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use crate::commands::Commands;
 use crate::console::chain;
 use crate::failure::{Doing as _, Failure};
 use crate::output::OutputBuffer;
@@ -41,6 +42,7 @@ pub(crate) struct Guest {
     place: Place,
     output: Arc<OutputBuffer>,
     agent: watch::Sender<AgentState>,
+    commands: Commands,
     control: Replaceable,
     logs: Replaceable,
     /// Whether the host has asked for the end.
@@ -79,6 +81,7 @@ impl Guest {
             place,
             output: OutputBuffer::new(),
             agent: watch::Sender::new(AgentState::NotStarted),
+            commands: Commands::default(),
             control: Replaceable::default(),
             logs: Replaceable::default(),
             over: watch::Sender::new(false),
@@ -127,6 +130,11 @@ impl Guest {
             Ok(Ok(StreamHeader::Logs)) => {
                 let task = tokio::spawn(async move { guest.output.deliver(&mut stream).await });
                 self.logs.replace(task.abort_handle());
+            }
+            Ok(Ok(StreamHeader::Command(wanted))) => {
+                let confinement = self.place.command_confinement();
+                // A stream that fails has nobody to be told.
+                self.commands.run(stream, &wanted, confinement).await.ok();
             }
             Ok(Err(_)) | Err(_) => {}
         }
@@ -203,6 +211,7 @@ impl Guest {
         let mut timing = self.place.prepare(start)?;
         let begun = Instant::now();
         let spawned = agent::spawn(start, self.place.confinement(start)?)?;
+        self.commands.surround(start);
         let pid = spawned.pid;
         self.agent.send_replace(AgentState::Running(pid));
         tokio::spawn(Arc::clone(self).watch_agent(pid, children));
@@ -227,7 +236,8 @@ impl Guest {
     }
 
     async fn watch_agent(self: Arc<Self>, pid: Pid, mut children: tokio::signal::unix::Signal) {
-        let status = agent::main_process_end(pid, &mut children).await;
+        let others = |pid, status| self.commands.reaped(pid, status);
+        let status = agent::main_process_end(pid, &mut children, others).await;
         self.place.end_all_processes().await;
         self.output.collected(COLLECT_LIMIT).await;
         self.agent

@@ -187,6 +187,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             issuers: Issuers::new(config.authorizers.allow_plain_http).map_err(ServeError::Issuers)?,
             client_claims: config.authorizers.client_claims.clone(),
             public_url: config.public_url.clone(),
+            logs: logs.clone(),
             request_timeout: config.limits.request_timeout(),
             stream_timeout: config.limits.stream_timeout(),
             websockets: websockets.clone(),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coracle_guest_proto::command::RunCommand;
 use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
     AgentExit, Event, GoOn, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
@@ -242,6 +243,14 @@ impl Guest {
         })
         .await
         .map_err(|_| ConnectError::Timeout)?
+    }
+
+    /// Has the guest run a command beside the agent.
+    pub(crate) async fn run(&self, command: RunCommand) -> Result<ChannelStream, ConnectError> {
+        let opened = tokio::time::timeout(DIAL_TIMEOUT, self.end.open(&StreamHeader::Command(command))).await;
+        opened
+            .map_err(|_| ConnectError::Timeout)?
+            .map_err(ConnectError::Channel)
     }
 
     /// Waits until the agent has exited; for ever if the guest goes away without saying so.

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use coracle_guest_proto::ChannelStream;
+use coracle_guest_proto::command::{self, CommandEvent, RunCommand};
+use coracle_guest_proto::frame::FrameError;
 use coracle_types::{SandboxId, SessionKey, VersionNumber};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -67,6 +70,14 @@ impl Lease {
     /// When the session has ended.
     pub async fn connect(&self) -> Result<AgentConnection, ConnectError> {
         self.guest.dial(self.session.agent_port).await
+    }
+
+    /// Runs a command in the session's sandbox, beside its agent.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub async fn run(&self, command: RunCommand) -> Result<RunningCommand, ConnectError> {
+        self.guest.run(command).await.map(RunningCommand)
     }
 
     /// The session.
@@ -135,6 +146,20 @@ impl Lease {
     /// agent closed the connection and lives on.
     pub async fn why_failed(&self) -> Option<SessionEnd> {
         tokio::time::timeout(NEWS_TIMEOUT, self.ended()).await.ok()
+    }
+}
+
+/// A command in a sandbox. Dropping it ends the command.
+#[derive(Debug)]
+pub struct RunningCommand(ChannelStream);
+
+impl RunningCommand {
+    /// What happens next; the command's end comes last.
+    ///
+    /// # Errors
+    /// When the sandbox is gone before the command has ended, or speaks another language.
+    pub async fn next(&mut self) -> Result<CommandEvent, FrameError> {
+        command::read(&mut self.0).await
     }
 }
 

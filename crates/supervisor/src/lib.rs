@@ -28,7 +28,7 @@ mod tests;
 pub use connection::{AgentConnection, ConnectError};
 pub use directory::{Directory, DirectoryError};
 pub use guest::GuestError;
-pub use lease::Lease;
+pub use lease::{Lease, RunningCommand};
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
 pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
 pub use session::{

@@ -1,7 +1,8 @@
-//! The data plane: invocations, WebSockets, agent cards and the end of sessions.
+//! The data plane: invocations, WebSockets, commands, agent cards and the end of sessions.
 
 mod bearer;
 mod card;
+mod command;
 mod envelope;
 mod environment;
 mod failures;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use coracle_auth::policy::Identity;
 use coracle_store::Store;
-use coracle_supervisor::Supervisor;
+use coracle_supervisor::{LogFiles, Supervisor};
 use coracle_wire::Error;
 use coracle_wire::data::{
     DataService, GetAgentCardRequest, GetAgentCardResponse, StopRuntimeSessionRequest,
@@ -68,6 +69,8 @@ pub struct DataPlane {
     pub client_claims: Vec<String>,
     /// The URL that clients know this server by, if it is not the one they called.
     pub public_url: Option<String>,
+    /// What agents print, and which commands were run beside them.
+    pub logs: LogFiles,
     /// How long an agent may take until the first byte of its answer.
     pub request_timeout: Duration,
     /// How long a streamed answer may take altogether.

@@ -127,7 +127,7 @@ pub struct Gateway {
 fn body_limit(route: &Result<Route, RouteError>) -> u64 {
     match route {
         Ok(Route {
-            id: OperationId::DataStreaming(_),
+            id: OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime),
             ..
         }) => limits::MAX_INVOCATION_BODY,
         _ => limits::MAX_CONTROL_BODY,
@@ -357,8 +357,16 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Error> {
         self.metrics.operation(route.operation.name);
         self.rates.take(&caller.account, Class::of(route.operation))?;
-        if let OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) = route.id {
-            return self.data.invoke(caller, &route.labels, parts, body).await;
+        if let OperationId::DataStreaming(operation) = route.id {
+            return match operation {
+                data_wire::Streaming::InvokeAgentRuntime => {
+                    self.data.invoke(caller, &route.labels, parts, body).await
+                }
+                data_wire::Streaming::InvokeAgentRuntimeCommand => {
+                    let body = body.into_bytes().await.map_err(Error::internal)?;
+                    self.data.run_command(caller, &route.labels, parts, &body).await
+                }
+            };
         }
         let body = body.into_bytes().await.map_err(Error::internal)?;
         let body_limit = usize::try_from(limits::MAX_CONTROL_BODY).unwrap_or(usize::MAX);
@@ -376,7 +384,7 @@ impl Gateway {
                 data_wire::dispatch(&self.data, caller, operation, &request).await?
             }
             OperationId::ControlStreaming(operation) => match operation {},
-            OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) => {
+            OperationId::DataStreaming(_) => {
                 return Err(Error::internal("a streaming operation has no buffered handler"));
             }
         };

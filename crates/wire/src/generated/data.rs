@@ -34,6 +34,57 @@ pub struct GetAgentCardResponse {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+pub struct InvokeAgentRuntimeCommandRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_session_id: Option<coracle_types::SessionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+    pub agent_runtime_arn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub qualifier: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    pub body: InvokeAgentRuntimeCommandRequestBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvokeAgentRuntimeCommandRequestBody {
+    pub command: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvokeAgentRuntimeCommandResponse {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_state: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+    pub content_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_code: Option<i32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct InvokeAgentRuntimeRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
@@ -121,6 +172,7 @@ pub enum Buffered {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Streaming {
     InvokeAgentRuntime,
+    InvokeAgentRuntimeCommand,
 }
 
 /// The handlers of the data service. Every buffered operation needs one.
@@ -203,6 +255,24 @@ pub mod operations {
 
         fn output_shape() -> &'static Shape {
             &shapes::INVOKE_AGENT_RUNTIME_RESPONSE
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    pub enum InvokeAgentRuntimeCommand {}
+
+    impl Modelled for InvokeAgentRuntimeCommand {
+        type Input = super::InvokeAgentRuntimeCommandRequest;
+        type Output = super::InvokeAgentRuntimeCommandResponse;
+        const NAME: &'static str = "InvokeAgentRuntimeCommand";
+        const STATUS: StatusCode = StatusCode::OK;
+
+        fn input_shape() -> &'static Shape {
+            &shapes::INVOKE_AGENT_RUNTIME_COMMAND_REQUEST
+        }
+
+        fn output_shape() -> &'static Shape {
+            &shapes::INVOKE_AGENT_RUNTIME_COMMAND_RESPONSE
         }
     }
 

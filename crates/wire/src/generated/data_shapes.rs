@@ -85,6 +85,230 @@ pub(super) static HTTP_RESPONSE_CODE: Shape = Shape {
     kind: Kind::Integer(Range { min: None, max: None }),
     sensitive: false,
 };
+pub(super) static INTEGER: Shape = Shape {
+    name: "Integer",
+    kind: Kind::Integer(Range { min: None, max: None }),
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequest",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "contentType",
+                shape: &MIME_TYPE,
+                required: false,
+                location: Location::Header("Content-Type"),
+            },
+            Member {
+                name: "accept",
+                shape: &MIME_TYPE,
+                required: false,
+                location: Location::Header("Accept"),
+            },
+            Member {
+                name: "runtimeSessionId",
+                shape: &SESSION_TYPE,
+                required: false,
+                location: Location::Header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
+            },
+            Member {
+                name: "traceId",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_ID_STRING,
+                required: false,
+                location: Location::Header("X-Amzn-Trace-Id"),
+            },
+            Member {
+                name: "traceParent",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_PARENT_STRING,
+                required: false,
+                location: Location::Header("traceparent"),
+            },
+            Member {
+                name: "traceState",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_STATE_STRING,
+                required: false,
+                location: Location::Header("tracestate"),
+            },
+            Member {
+                name: "baggage",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BAGGAGE_STRING,
+                required: false,
+                location: Location::Header("baggage"),
+            },
+            Member {
+                name: "agentRuntimeArn",
+                shape: &STRING,
+                required: true,
+                location: Location::Label("agentRuntimeArn"),
+            },
+            Member {
+                name: "qualifier",
+                shape: &STRING,
+                required: false,
+                location: Location::Query("qualifier"),
+            },
+            Member {
+                name: "accountId",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_ACCOUNT_ID_STRING,
+                required: false,
+                location: Location::Query("accountId"),
+            },
+            Member {
+                name: "body",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BODY,
+                required: true,
+                location: Location::Body,
+            },
+        ],
+        payload: Payload::Member("body"),
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_ACCOUNT_ID_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestAccountIdString",
+    kind: Kind::String {
+        length: Length { min: None, max: None },
+        pattern: Some(Pattern::new(r"[0-9]{12}", r"\A(?:[0-9]{12})\z")),
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BAGGAGE_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestBaggageString",
+    kind: Kind::String {
+        length: Length {
+            min: Some(0),
+            max: Some(8192),
+        },
+        pattern: None,
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BODY: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestBody",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "command",
+                shape: &INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BODY_COMMAND_STRING,
+                required: true,
+                location: Location::Body,
+            },
+            Member {
+                name: "timeout",
+                shape: &INTEGER,
+                required: false,
+                location: Location::Body,
+            },
+        ],
+        payload: Payload::Members,
+        union: None,
+    }),
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_BODY_COMMAND_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestBodyCommandString",
+    kind: Kind::String {
+        length: Length {
+            min: Some(1),
+            max: Some(65536),
+        },
+        pattern: None,
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_ID_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestTraceIdString",
+    kind: Kind::String {
+        length: Length {
+            min: Some(0),
+            max: Some(1024),
+        },
+        pattern: None,
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_PARENT_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestTraceParentString",
+    kind: Kind::String {
+        length: Length {
+            min: Some(0),
+            max: Some(1024),
+        },
+        pattern: None,
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_REQUEST_TRACE_STATE_STRING: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandRequestTraceStateString",
+    kind: Kind::String {
+        length: Length {
+            min: Some(0),
+            max: Some(512),
+        },
+        pattern: None,
+        values: &[],
+    },
+    sensitive: false,
+};
+pub(super) static INVOKE_AGENT_RUNTIME_COMMAND_RESPONSE: Shape = Shape {
+    name: "InvokeAgentRuntimeCommandResponse",
+    kind: Kind::Structure(Structure {
+        members: &[
+            Member {
+                name: "runtimeSessionId",
+                shape: &SESSION_ID,
+                required: false,
+                location: Location::Header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"),
+            },
+            Member {
+                name: "traceId",
+                shape: &STRING,
+                required: false,
+                location: Location::Header("X-Amzn-Trace-Id"),
+            },
+            Member {
+                name: "traceParent",
+                shape: &STRING,
+                required: false,
+                location: Location::Header("traceparent"),
+            },
+            Member {
+                name: "traceState",
+                shape: &STRING,
+                required: false,
+                location: Location::Header("tracestate"),
+            },
+            Member {
+                name: "baggage",
+                shape: &STRING,
+                required: false,
+                location: Location::Header("baggage"),
+            },
+            Member {
+                name: "contentType",
+                shape: &STRING,
+                required: true,
+                location: Location::Header("Content-Type"),
+            },
+            Member {
+                name: "statusCode",
+                shape: &HTTP_RESPONSE_CODE,
+                required: false,
+                location: Location::StatusCode,
+            },
+        ],
+        payload: Payload::Raw,
+        union: None,
+    }),
+    sensitive: false,
+};
 pub(super) static INVOKE_AGENT_RUNTIME_REQUEST: Shape = Shape {
     name: "InvokeAgentRuntimeRequest",
     kind: Kind::Structure(Structure {

@@ -1728,7 +1728,9 @@ pub static OPERATIONS: &[Operation; 250] = &[
         method: "POST",
         uri: "/runtimes/{agentRuntimeArn}/commands",
         status: 200,
-        id: None,
+        id: Some(OperationId::DataStreaming(
+            data::Streaming::InvokeAgentRuntimeCommand,
+        )),
     },
     Operation {
         service: Service::Data,

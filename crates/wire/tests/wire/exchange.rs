@@ -100,9 +100,7 @@ pub(crate) fn exchange(request: http::Request<&str>, answer: Value) -> Exchange 
             match route.id {
                 OperationId::Control(operation) => control::dispatch(&canned, &(), operation, &request).await,
                 OperationId::Data(operation) => data::dispatch(&canned, &(), operation, &request).await,
-                OperationId::DataStreaming(data::Streaming::InvokeAgentRuntime) => {
-                    panic!("a streaming operation")
-                }
+                OperationId::DataStreaming(operation) => panic!("a streaming operation: {operation:?}"),
                 OperationId::ControlStreaming(none) => match none {},
             }
         }));

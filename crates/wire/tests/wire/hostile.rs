@@ -25,7 +25,7 @@ const ATTEMPTS: &[Attempt] = attempts! {
         ListAgentRuntimeVersions CreateAgentRuntimeEndpoint UpdateAgentRuntimeEndpoint GetAgentRuntimeEndpoint
         DeleteAgentRuntimeEndpoint ListAgentRuntimeEndpoints TagResource UntagResource ListTagsForResource
         PutResourcePolicy GetResourcePolicy DeleteResourcePolicy;
-    data: InvokeAgentRuntime StopRuntimeSession;
+    data: GetAgentCard InvokeAgentRuntime InvokeAgentRuntimeCommand StopRuntimeSession;
 };
 
 /// Names that mean something, so that values reach the checks behind them.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coracle_guest_proto::command::{self, CommandEnd, CommandEvent, RunCommand};
 use coracle_guest_proto::frame;
 use coracle_guest_proto::log::{self, LogRecord, Output};
 use coracle_guest_proto::message::{
@@ -146,8 +147,27 @@ pub(super) async fn run(cable: Cable, port: u16, power: CancellationToken) {
             StreamHeader::Agent { port: wanted } => {
                 streams.spawn(serve_agent(stream, wanted == port, world, agent))
             }
+            StreamHeader::Command(wanted) => streams.spawn(serve_command(stream, wanted)),
         };
     }
+}
+
+/// Runs no code: the command's text is its output, and it succeeds.
+async fn serve_command(mut stream: ChannelStream, wanted: RunCommand) {
+    let text = bytes::Bytes::from(wanted.command);
+    let mut events: Vec<_> = (0..text.len())
+        .step_by(command::MAX_PIECE)
+        .map(|start| text.slice(start..text.len().min(start + command::MAX_PIECE)))
+        .map(CommandEvent::Stdout)
+        .collect();
+    events.push(CommandEvent::Ended(CommandEnd::Exited { code: 0 }));
+    for event in events {
+        if command::write(&mut stream, &event).await.is_err() {
+            return;
+        }
+    }
+    // The host may be gone already.
+    stream.shutdown().await.ok();
 }
 
 async fn serve_control(stream: ChannelStream, world: Arc<World>, agent: Arc<Agent>) {
