@@ -423,3 +423,56 @@ def test_an_image_from_a_bucket(pulling: Aws, small: Image) -> None:
     broken = pulling.upload(b"no archive")["s3"]
     reason = refused(pulling, f"s3://{broken['bucket']}/{broken['prefix']}")
     assert "neither an OCI layout nor a tar archive of one" in reason, reason
+
+
+# --- agentcore deploy ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose agent is a container, and programs that stand for the builder's."""
+    folder = tmp_path / "project"
+    (folder / "agentcore").mkdir(parents=True)
+    (folder / "app").mkdir()
+    (folder / "app" / "Dockerfile").write_text("FROM scratch\n")
+    runtime = {"name": "Boxed", "build": "Container", "entrypoint": "main.py", "codeLocation": "app"}
+    (folder / "agentcore" / "agentcore.json").write_text(json.dumps({"runtimes": [runtime]}))
+    return folder
+
+
+def agentcore(server: Server, project: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = server.client_environment() | {"NO_COLOR": "1", "PATH": str(path)}
+    return subprocess.run(
+        [BINARIES / "agentcore", *arguments], cwd=project, env=environment, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def test_deploy_builds_an_image_and_uploads_it(
+    own_server: Callable[..., Server], project: Path, small: Image, tmp_path: Path
+) -> None:
+    server = own_server("simulated", "deploy-container")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    none = agentcore(server, project, programs, "deploy")
+    assert none.returncode == 2
+    assert "neither buildah nor podman nor docker" in none.stderr
+    # What it is asked is what the real one understands; what it answers is an image made here.
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(layout_archive(small))
+    asked = tmp_path / "asked"
+    builder = programs / "buildah"
+    builder.write_text(
+        f"#!/bin/sh\necho \"$@\" >> {asked}\ncase $1 in\n"
+        f"images) echo sha256:{'a' * 64} ;;\npush) /bin/cp {archive} \"${{3#oci-archive:}}\" ;;\nesac\n"
+    )
+    builder.chmod(0o755)
+    done = agentcore(server, project, programs, "deploy", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "READY"
+    listed = Aws(server, "PYTHON_3_13").control.list_agent_runtimes()["agentRuntimes"]
+    assert [runtime["agentRuntimeName"] for runtime in listed] == ["Boxed"]
+    assert f"--file {project}/app/Dockerfile --tag coracle/boxed:latest {project}/app" in asked.read_text()
+    again = agentcore(server, project, programs, "deploy", "--json")
+    assert json.loads(again.stdout)["changed"] is False
+    assert asked.read_text().count("push") == 1, "what is there is not uploaded again"

@@ -89,6 +89,13 @@ pub(crate) struct Deploy {
     /// Name of the runtime on the server, instead of the project's
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// How the agent becomes an artifact, instead of the project's `build`
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) build: Option<crate::project::Build>,
+    /// Push the container image to this repository, such as registry.example.com/team/agent, and have the server pull
+    /// it there; otherwise it is uploaded to the server
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) push: Option<String>,
     /// Architecture to package for, instead of this host's (AWS: aarch64)
     #[arg(long, value_enum)]
     pub(crate) arch: Option<crate::package::Arch>,

@@ -46,10 +46,13 @@ pub(crate) struct RuntimeEntry {
 }
 
 /// How an agent becomes an artifact.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[clap(rename_all = "PascalCase")]
 pub(crate) enum Build {
+    /// A zip of the code and its dependencies.
     #[default]
     CodeZip,
+    /// A container image from the Dockerfile beside the code.
     Container,
 }
 

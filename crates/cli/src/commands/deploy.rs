@@ -1,15 +1,23 @@
-//! `agentcore deploy`: package, upload, create or update, wait.
+//! `agentcore deploy`: package or build, upload or push, create or update, wait.
 //!
-//! The zip's digest is part of its key, so that code that has not changed is neither uploaded again nor made a
+//! The digest of the zip or the image is part of its key, so that code that has not changed is neither uploaded again nor made a
 //! version again. A runtime whose creation failed serves nobody and can only be deleted, so it is made anew.
 
+mod container;
 mod definition;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coracle_types::{AccountId, ResourceStatus, RuntimeId, RuntimeName, VersionNumber};
-use coracle_wire::control::{CreateAgentRuntimeRequest, GetAgentRuntimeResponse, S3Location};
+use coracle_wire::control::{
+    AgentRuntimeArtifact, ContainerConfiguration, CreateAgentRuntimeRequest, GetAgentRuntimeResponse,
+    S3Location,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
 
+use self::container::BuiltImage;
 use super::{Context, wait};
 use crate::args::Deploy;
 use crate::aws::ClientError;
@@ -21,6 +29,9 @@ use crate::project::{Build, Project, RuntimeEntry};
 
 /// How many left-out paths are named.
 const NAMED_PATHS: usize = 6;
+/// How much of an image's id is its tag.
+const TAG_LENGTH: usize = 16;
+const HASH_BUFFER: usize = 256 * 1024;
 
 pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(), Failure> {
     let project = context.project()?;
@@ -31,13 +42,9 @@ pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(),
         .info(&format!("Deploying {name} to {}", context.place()));
     let account = account(context).await?;
     let role = definition::role(entry, &account, context.client.settings.endpoints.value.is_aws)?;
-    let package = package(context, project, entry, arguments).await?;
-    let location = S3Location {
-        bucket: bucket(&account, context.client.settings.region.value.as_str()),
-        prefix: key(&name, &package.sha256),
-        version_id: None,
-    };
-    let desired = definition::desired(entry, name, role, location.clone(), package.has_otel_launcher)?;
+    let bucket = bucket(&account, context.client.settings.region.value.as_str());
+    let made = make(context, project, entry, arguments, &name, bucket).await?;
+    let desired = definition::desired(entry, name, role, made.artifact(entry))?;
 
     let timeout = Duration::from_secs(arguments.timeout);
     let current = current(context, &desired.agent_runtime_name, timeout).await?;
@@ -51,7 +58,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(),
             .done(&format!("Nothing has changed: version {version} stays"));
         return report(context, runtime, false);
     }
-    upload(context, &location, &package).await?;
+    made.deliver(context).await?;
     let (id, version) = apply(context, desired, current).await?;
     let runtime = wait::until_settled(context, &id, timeout).await?;
     let runtime = runtime.ok_or_else(|| Failure::Vanished(id.to_string()))?;
@@ -79,8 +86,115 @@ pub(super) fn bucket(account: &AccountId, region: &str) -> String {
     format!("coracle-artifacts-{account}-{region}")
 }
 
-fn key(name: &RuntimeName, sha256: &str) -> String {
-    format!("{name}/{sha256}.zip")
+/// What will be deployed, and where the server finds it.
+enum Made {
+    Code(Package, S3Location),
+    /// An image that is uploaded as an archive.
+    Archive(BuiltImage, S3Location),
+    /// An image that goes into a registry under this reference.
+    Pushed(BuiltImage, String),
+}
+
+async fn make(
+    context: &Context<'_>,
+    project: &Project,
+    entry: &RuntimeEntry,
+    arguments: &Deploy,
+    name: &RuntimeName,
+    bucket: String,
+) -> Result<Made, Failure> {
+    let location = |digest: &str, kind: &str| S3Location {
+        bucket,
+        prefix: format!("{name}/{digest}.{kind}"),
+        version_id: None,
+    };
+    if arguments.build.unwrap_or(entry.build) == Build::CodeZip {
+        let package = package(context, project, entry, arguments).await?;
+        let location = location(&package.sha256, "zip");
+        return Ok(Made::Code(package, location));
+    }
+    if arguments.push.is_none() && context.client.settings.endpoints.value.is_aws {
+        return Err(Failure::usage(
+            "AWS takes images from Amazon ECR only",
+            "name your repository there with --push",
+        ));
+    }
+    let folder = project.root.join(&entry.code_location);
+    let image = container::build(&folder, name.as_str(), context.printer).await?;
+    Ok(match &arguments.push {
+        Some(repository) => {
+            let reference = format!("{repository}:{}", &image.id[..TAG_LENGTH]);
+            Made::Pushed(image, reference)
+        }
+        None => {
+            let location = location(&image.id, "tar");
+            Made::Archive(image, location)
+        }
+    })
+}
+
+impl Made {
+    fn artifact(&self, entry: &RuntimeEntry) -> AgentRuntimeArtifact {
+        let image = |container_uri| {
+            AgentRuntimeArtifact::ContainerConfiguration(ContainerConfiguration { container_uri })
+        };
+        match self {
+            Self::Code(package, location) => {
+                definition::code(entry, location.clone(), package.has_otel_launcher)
+            }
+            Self::Archive(_, S3Location { bucket, prefix, .. }) => image(format!("s3://{bucket}/{prefix}")),
+            Self::Pushed(_, reference) => image(reference.clone()),
+        }
+    }
+
+    /// Takes it to where the server will look.
+    async fn deliver(&self, context: &Context<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Code(package, location) => {
+                let file = Upload {
+                    path: package.file.to_path_buf(),
+                    size: package.size,
+                    sha256: package.sha256.clone(),
+                };
+                upload(context, location, async || Ok(file)).await
+            }
+            Self::Archive(image, location) => {
+                let folder = tempfile::tempdir().map_err(Failure::Start)?;
+                let archive = folder.path().join("image.tar");
+                upload(context, location, async || {
+                    image.save(&archive).await?;
+                    Ok(hashed(archive).await?)
+                })
+                .await
+            }
+            Self::Pushed(image, reference) => {
+                image.push(reference).await?;
+                context.printer.done(&format!("Pushed to {reference}"));
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn hashed(path: PathBuf) -> Result<Upload, ClientError> {
+    let unreadable = |path: &PathBuf| {
+        let path = path.clone();
+        |source| ClientError::File { path, source }
+    };
+    let mut file = tokio::fs::File::open(&path).await.map_err(unreadable(&path))?;
+    let (mut hash, mut size) = (Sha256::new(), 0);
+    let mut buffer = vec![0; HASH_BUFFER];
+    loop {
+        match file.read(&mut buffer).await.map_err(unreadable(&path))? {
+            0 => break,
+            read => {
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+        }
+    }
+    let sha256 = hex::encode(hash.finalize());
+    Ok(Upload { path, size, sha256 })
 }
 
 async fn account(context: &Context<'_>) -> Result<AccountId, Failure> {
@@ -104,13 +218,6 @@ async fn package(
     entry: &RuntimeEntry,
     arguments: &Deploy,
 ) -> Result<Package, Failure> {
-    if entry.build == Build::Container {
-        let hint = "set `build` to CodeZip, or push the image and create the runtime with the AWS CLI";
-        return Err(Failure::usage(
-            "this version of agentcore does not build container images",
-            hint,
-        ));
-    }
     let default_arch = if context.client.settings.endpoints.value.is_aws {
         Some(Arch::Aarch64)
     } else {
@@ -150,7 +257,12 @@ fn some_of(paths: &[String]) -> String {
     }
 }
 
-async fn upload(context: &Context<'_>, location: &S3Location, package: &Package) -> Result<(), Failure> {
+/// Uploads what `file` makes, unless it is there already.
+async fn upload(
+    context: &Context<'_>,
+    location: &S3Location,
+    file: impl AsyncFnOnce() -> Result<Upload, Failure>,
+) -> Result<(), Failure> {
     let S3Location {
         bucket, prefix: key, ..
     } = location;
@@ -161,12 +273,8 @@ async fn upload(context: &Context<'_>, location: &S3Location, package: &Package)
         return Ok(());
     }
     context.client.ensure_bucket(bucket).await?;
-    let upload = Upload {
-        path: package.file.to_path_buf(),
-        size: package.size,
-        sha256: package.sha256.clone(),
-    };
-    let progress = context.printer.transfer("Uploading", package.size);
+    let upload = file().await?;
+    let progress = context.printer.transfer("Uploading", upload.size);
     context
         .client
         .put_object(bucket, key, &upload, progress.advance())

@@ -25,24 +25,32 @@ pub(super) fn role(entry: &RuntimeEntry, account: &AccountId, is_aws: bool) -> R
     }
 }
 
+/// Code that has been uploaded.
+pub(super) fn code(
+    entry: &RuntimeEntry,
+    location: S3Location,
+    has_otel_launcher: bool,
+) -> AgentRuntimeArtifact {
+    let launcher = entry.instrumentation.enable_otel && has_otel_launcher;
+    let entry_point = launcher.then(|| OTEL_LAUNCHER.to_owned()).into_iter();
+    AgentRuntimeArtifact::CodeConfiguration(CodeConfiguration {
+        code: Code::S3(location),
+        runtime: entry.runtime_version,
+        entry_point: entry_point.chain([entry.entry_file().to_owned()]).collect(),
+    })
+}
+
 /// The whole definition of the runtime.
 pub(super) fn desired(
     entry: &RuntimeEntry,
     name: RuntimeName,
     role_arn: String,
-    location: S3Location,
-    has_otel_launcher: bool,
+    artifact: AgentRuntimeArtifact,
 ) -> Result<CreateAgentRuntimeRequest, Failure> {
-    let launcher = entry.instrumentation.enable_otel && has_otel_launcher;
-    let entry_point = launcher.then(|| OTEL_LAUNCHER.to_owned()).into_iter();
     let environment = entry.environment();
     Ok(CreateAgentRuntimeRequest {
         agent_runtime_name: name,
-        agent_runtime_artifact: AgentRuntimeArtifact::CodeConfiguration(CodeConfiguration {
-            code: Code::S3(location),
-            runtime: entry.runtime_version,
-            entry_point: entry_point.chain([entry.entry_file().to_owned()]).collect(),
-        }),
+        agent_runtime_artifact: artifact,
         role_arn,
         network_configuration: Some(network(entry)?),
         client_token: client_token(),
