@@ -148,6 +148,9 @@ pub struct SandboxConfig {
     /// maximum as in `1-4`.
     #[serde(deserialize_with = "parsed")]
     pub warm: PoolSize,
+    /// A session that is unused for so many seconds is hibernated (`microvm` only, sessions from a snapshot only).
+    /// Never, unless set.
+    pub hibernate_after_secs: Option<u64>,
 }
 
 impl Default for SandboxConfig {
@@ -160,6 +163,7 @@ impl Default for SandboxConfig {
             disk_mib: 8192,
             snapshots: true,
             warm: PoolSize::default(),
+            hibernate_after_secs: None,
         }
     }
 }
@@ -170,6 +174,9 @@ impl Default for SandboxConfig {
 pub struct LimitsConfig {
     /// Sessions at once on this server; more are refused with `ServiceQuotaExceededException`.
     pub sessions: usize,
+    /// Memory that stays free on this host, in MiB; with less, new sessions are refused with
+    /// `ServiceQuotaExceededException`. 0 turns that off.
+    pub memory_reserve_mib: u32,
     /// Client connections at once; more wait to be accepted.
     pub connections: usize,
     /// How long an agent may take until its first healthy ping, instead of the platform version's own time.
@@ -186,6 +193,7 @@ impl Default for LimitsConfig {
     fn default() -> Self {
         Self {
             sessions: 1000,
+            memory_reserve_mib: 256,
             connections: 10_000,
             init_timeout_secs: None,
             request_timeout_secs: limits::REQUEST_TIMEOUT.as_secs(),

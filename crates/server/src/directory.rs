@@ -1,8 +1,10 @@
 //! The supervisor's session directory, in the store.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use coracle_store::{Claim, NewSession, Store, StoreError, UnixMicros};
-use coracle_supervisor::{Directory, DirectoryError, EndReason};
+use coracle_supervisor::{Claimed, Directory, DirectoryError, EndReason, Hibernated, Left};
 use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
 
 /// Sessions owned through the store.
@@ -22,7 +24,7 @@ impl Directory for StoreDirectory {
         session: &SessionKey,
         version: VersionNumber,
         sandbox: SandboxId,
-    ) -> Result<Generation, DirectoryError> {
+    ) -> Result<Claimed, DirectoryError> {
         let new = NewSession {
             key: session.clone(),
             version,
@@ -31,7 +33,16 @@ impl Directory for StoreDirectory {
         loop {
             let now = UnixMicros::now();
             match self.0.claim(&new, now).await.map_err(failed)? {
-                Claim::Granted(generation) => return Ok(generation),
+                Claim::Granted(granted) => {
+                    return Ok(Claimed {
+                        generation: granted.generation,
+                        left: granted.left.map(|left| Left {
+                            sandbox: left.sandbox,
+                            age: now.since(left.started_at),
+                            usable: left.usable,
+                        }),
+                    });
+                }
                 Claim::AlreadyOwned(held) if held.incarnation == self.0.incarnation() => {
                     self.0
                         .end(session, held.generation, "replaced", now)
@@ -62,6 +73,39 @@ impl Directory for StoreDirectory {
             .end(session, generation, reason.kind(), UnixMicros::now())
             .await
             .map(drop)
+            .map_err(failed)
+    }
+
+    async fn hibernate(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        keep: Duration,
+    ) -> Result<(), DirectoryError> {
+        let expires_at = UnixMicros::now().after(keep);
+        if self
+            .0
+            .hibernate(session, generation, expires_at)
+            .await
+            .map_err(failed)?
+        {
+            Ok(())
+        } else {
+            Err(DirectoryError::OwnedByAnother)
+        }
+    }
+
+    async fn forget(&self, which: Hibernated<'_>) -> Result<Vec<SandboxId>, DirectoryError> {
+        let (which, reason) = match which {
+            Hibernated::Session(key) => (coracle_store::Hibernated::Session(key), "stopped"),
+            Hibernated::Runtime(runtime, endpoint) => {
+                (coracle_store::Hibernated::Runtime(runtime, endpoint), "deleted")
+            }
+            Hibernated::Expired => (coracle_store::Hibernated::Expired, "expired"),
+        };
+        self.0
+            .end_hibernated(which, reason, UnixMicros::now())
+            .await
             .map_err(failed)
     }
 }

@@ -1,10 +1,12 @@
-//! Removes what has become old: records of what is over, and container images that no version runs.
+//! Removes what has become old: records of what is over, hibernated sessions whose time is over, and container images
+//! that no version runs.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use coracle_artifact::oci::{OciError, OciStore};
 use coracle_store::{Store, StoreError, UnixMicros};
+use coracle_supervisor::{Hibernated, Supervisor};
 use tokio_util::sync::CancellationToken;
 
 use crate::data::Resolution;
@@ -14,9 +16,10 @@ const INTERVAL: Duration = Duration::from_secs(60 * 60);
 const ENDED_SESSIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What is kept tidy.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Housekeeping {
     pub(crate) store: Store,
+    pub(crate) supervisor: Supervisor,
     pub(crate) containers: OciStore,
     /// How long an image is kept that no version runs.
     pub(crate) keep_unused: Duration,
@@ -38,6 +41,7 @@ impl Housekeeping {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let tidy = async {
             loop {
+                self.supervisor.forget_hibernated(Hibernated::Expired).await;
                 for tidied in [self.records().await, self.images().await] {
                     if let Err(error) = tidied {
                         tracing::warn!(error = crate::error_chain(&error), "something old stays for now");

@@ -32,6 +32,9 @@ pub struct Metrics {
     websocket_endings: Family<EndingLabel, Counter>,
     pooled: Family<StateLabel, Gauge<i64, AtomicI64>>,
     pool_requests: Family<OutcomeLabel, Counter>,
+    hibernations: Family<OutcomeLabel, Counter>,
+    wakes: Family<OutcomeLabel, Counter>,
+    refused_for_memory: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -131,6 +134,24 @@ impl Metrics {
             "Sessions of endpoints with a warm pool, by whether a sandbox stood ready",
             pool_requests.clone(),
         );
+        let hibernations = Family::default();
+        registry.register(
+            "hibernations",
+            "Sessions that were to be hibernated, by whether they are or are lost",
+            hibernations.clone(),
+        );
+        let wakes = Family::default();
+        registry.register(
+            "wakes",
+            "Hibernated sessions that were used again, by whether they go on or begin afresh",
+            wakes.clone(),
+        );
+        let refused_for_memory = Counter::default();
+        registry.register(
+            "sessions_refused_for_memory",
+            "New sessions that were refused because the host was short of memory",
+            refused_for_memory.clone(),
+        );
         Self {
             registry,
             answers,
@@ -144,6 +165,9 @@ impl Metrics {
             websocket_endings,
             pooled,
             pool_requests,
+            hibernations,
+            wakes,
+            refused_for_memory,
         }
     }
 
@@ -177,6 +201,7 @@ impl Metrics {
                     Origin::Restored => "restored",
                     Origin::BootedInstead => "booted_instead",
                     Origin::Warm => "warm",
+                    Origin::Woken => "woken",
                 },
             })
             .inc();
@@ -222,8 +247,19 @@ impl Metrics {
             gauge.set(count(sandboxes));
         }
         let PoolTotals { hits, misses } = supervisor.pool_totals();
-        for (outcome, total) in [("hit", hits), ("miss", misses)] {
-            let counter = self.pool_requests.get_or_create(&OutcomeLabel { outcome });
+        let refused = supervisor.refused_for_memory();
+        self.refused_for_memory
+            .inc_by(refused.saturating_sub(self.refused_for_memory.get()));
+        let totals = supervisor.hibernation_totals();
+        for (family, outcome, total) in [
+            (&self.pool_requests, "hit", hits),
+            (&self.pool_requests, "miss", misses),
+            (&self.hibernations, "hibernated", totals.hibernated),
+            (&self.hibernations, "lost", totals.not_hibernated),
+            (&self.wakes, "woken", totals.woken),
+            (&self.wakes, "afresh", totals.not_woken),
+        ] {
+            let counter = family.get_or_create(&OutcomeLabel { outcome });
             counter.inc_by(total.saturating_sub(counter.get()));
         }
     }

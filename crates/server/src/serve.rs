@@ -133,6 +133,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         Arc::new(logs.clone()),
         SupervisorConfig {
             max_sessions: config.limits.sessions,
+            memory_reserve: mebibytes(config.limits.memory_reserve_mib),
             log_budget: LogBudget {
                 total: mebibytes(config.logs.session_mib),
                 ..LogBudget::default()
@@ -148,6 +149,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             client_url: client_url(&config, address),
             init_timeout: config.limits.init_timeout(),
             snapshots: config.sandbox.snapshots,
+            hibernate_after: config.sandbox.hibernate_after_secs.map(Duration::from_secs),
         },
     ));
     let warm_routes = routes.clone();
@@ -224,6 +226,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let reconciling = tokio::spawn(reconciler.run(background.clone()));
     let housekeeping = Housekeeping {
         store: store.clone(),
+        supervisor: supervisor.clone(),
         containers,
         keep_unused: config.containers.keep_unused(),
     };
@@ -326,6 +329,8 @@ async fn sweep(driver: &dyn Driver, store: &Store) -> Result<(), ServeError> {
     let sessions = store
         .end_older_incarnations("server restarted", UnixMicros::now())
         .await?;
+    let hibernated = store.hibernated_sandboxes().await?;
+    let sandboxes = sandboxes + driver.keep_only(&hibernated).await.map_err(ServeError::Sweep)?;
     if sandboxes > 0 || sessions > 0 {
         tracing::info!(sandboxes, sessions, "removed what an earlier server left");
     }

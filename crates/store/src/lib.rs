@@ -12,6 +12,7 @@
 //! | `quotas` | how many resources an account may have |
 //! | `deletion`, `unfinished` | taking runtimes down, and what a crash left half-way |
 //! | `idempotency` | the outcome of requests that carried a client token |
+//! | `hibernation` | sessions that run nowhere |
 //! | `sessions` | who owns which session, under which generation |
 //! | `buckets`, `objects`, `listing`, `uploads` | the metadata of the S3 side; contents are files elsewhere |
 //!
@@ -23,6 +24,7 @@ mod database;
 mod deletion;
 mod endpoints;
 mod error;
+mod hibernation;
 mod idempotency;
 mod listing;
 mod objects;
@@ -42,13 +44,14 @@ pub use buckets::Bucket;
 pub use database::Store;
 pub use endpoints::{Endpoint, EndpointChange, NewEndpoint};
 pub use error::StoreError;
+pub use hibernation::{Hibernated, Left};
 pub use idempotency::{Applied, Idempotency, Lookup};
 pub use listing::{ListingPosition, ListingQuery, ObjectListing};
 pub use objects::Object;
 pub use page::{Listed, Page};
 pub use quotas::{Quota, Quotas};
 pub use runtimes::{Deletion, NewRuntime, Owner, Runtime, RuntimeCursor, RuntimeVersion};
-pub use sessions::{Claim, EndedSession, NewSession, Session, SessionState};
+pub use sessions::{Claim, EndedSession, Granted, NewSession, Session, SessionState};
 pub use tags::{MAX_TAGS, Tags};
 pub use time::UnixMicros;
 pub use unfinished::Unfinished;

@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! claim → claimed → mark_ready → ready → end → (a row of history)
+//!             ▲                    │
+//!             └──── hibernated ◀───┘ hibernate
 //! ```
+//!
+//! A hibernated session runs nowhere, so it outlives the server that hibernated it. The next claim takes it over, or
+//! ends it if it is of another version or has expired.
 //!
 //! Claim first, start second: a row exists while somebody may own the session, so the unique key makes one
 //! owner of any number of claimants. Each claim gets a generation, always rising, and every later change names
@@ -14,6 +19,7 @@ use coracle_types::{
 };
 
 use crate::database::{Connection, Row, raise};
+use crate::hibernation::{Left, take_over};
 use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
 
 /// A session to be claimed.
@@ -30,10 +36,19 @@ pub struct NewSession {
 /// The answer to a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// The session is the caller's, under this generation.
-    Granted(Generation),
+    /// The session is the caller's.
+    Granted(Granted),
     /// The session is somebody's already.
     AlreadyOwned(Session),
+}
+
+/// What a claimant gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The ownership.
+    pub generation: Generation,
+    /// What the session left when it was hibernated: to go on from, or of no further use.
+    pub left: Option<Left>,
 }
 
 /// How far a session is.
@@ -43,6 +58,8 @@ pub enum SessionState {
     Claimed,
     /// It has answered.
     Ready,
+    /// It runs nowhere.
+    Hibernated,
 }
 
 /// A session somebody owns.
@@ -95,9 +112,11 @@ impl Store {
         if newest != self.incarnation().0 {
             return Err(StoreError::Superseded);
         }
-        if let Some(owned) = find(&mut transaction, &new.key).await? {
-            return Ok(Claim::AlreadyOwned(owned));
-        }
+        let left = match find(&mut transaction, &new.key).await? {
+            None => None,
+            Some(owned) if owned.state != SessionState::Hibernated => return Ok(Claim::AlreadyOwned(owned)),
+            Some(hibernated) => Some(take_over(&mut transaction, &hibernated, new.version, now).await?),
+        };
         require_startable(&mut transaction, new).await?;
         let generation = raise(&mut transaction, "generation").await?;
         sqlx::query(
@@ -112,11 +131,14 @@ impl Store {
         .bind(new.sandbox.to_string())
         .bind(newest)
         .bind(generation)
-        .bind(now.0)
+        .bind(left.filter(|left| left.usable).map_or(now, |left| left.started_at).0)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(Claim::Granted(Generation(generation)))
+        Ok(Claim::Granted(Granted {
+            generation: Generation(generation),
+            left,
+        }))
     }
 
     /// Records that a session has answered. False when the generation is no longer the session's.
@@ -197,11 +219,12 @@ impl Store {
     /// When the database fails.
     pub async fn end_older_incarnations(&self, reason: &str, now: UnixMicros) -> Result<usize, StoreError> {
         let mut transaction = self.write().await?;
-        let generations: Vec<i64> =
-            sqlx::query_scalar("SELECT generation FROM session WHERE incarnation < $1")
-                .bind(self.incarnation().0)
-                .fetch_all(&mut *transaction)
-                .await?;
+        let generations: Vec<i64> = sqlx::query_scalar(
+            "SELECT generation FROM session WHERE incarnation < $1 AND state <> 'HIBERNATED'",
+        )
+        .bind(self.incarnation().0)
+        .fetch_all(&mut *transaction)
+        .await?;
         for generation in &generations {
             retire(&mut transaction, *generation, reason, now).await?;
         }
@@ -298,7 +321,7 @@ pub(crate) async fn end_sessions_of(
 }
 
 /// Turns the session of this generation into history.
-async fn retire(
+pub(crate) async fn retire(
     connection: &mut Connection,
     generation: i64,
     reason: &str,
@@ -335,6 +358,7 @@ impl Session {
         let state = match row::text(found, "state")?.as_str() {
             "CLAIMED" => SessionState::Claimed,
             "READY" => SessionState::Ready,
+            "HIBERNATED" => SessionState::Hibernated,
             _ => return Err(StoreError::Corrupt { column: "state" }),
         };
         Ok(Self {

@@ -5,8 +5,10 @@
 //! [`Generation`] that only rises; whatever an earlier owner still says about the session names an older one
 //! and is ignored.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
 
 use crate::EndReason;
 
@@ -19,6 +21,37 @@ pub enum DirectoryError {
     /// The directory could not be asked. What was asked may have happened.
     #[error("the session directory failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A claim that was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// The ownership.
+    pub generation: Generation,
+    /// What the session left when it was hibernated.
+    pub left: Option<Left>,
+}
+
+/// What a hibernated session left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// The sandbox it ran in.
+    pub sandbox: SandboxId,
+    /// How long ago the session first began.
+    pub age: Duration,
+    /// Whether the session may go on from it; if not, it is of no further use.
+    pub usable: bool,
+}
+
+/// Hibernated sessions.
+#[derive(Debug, Clone, Copy)]
+pub enum Hibernated<'a> {
+    /// One.
+    Session(&'a SessionKey),
+    /// Those of a runtime, or of one of its endpoints.
+    Runtime(&'a RuntimeId, Option<&'a EndpointName>),
+    /// Those whose time is over.
+    Expired,
 }
 
 /// The durable record of sessions.
@@ -34,7 +67,25 @@ pub trait Directory: Send + Sync + 'static {
         session: &SessionKey,
         version: VersionNumber,
         sandbox: SandboxId,
-    ) -> Result<Generation, DirectoryError>;
+    ) -> Result<Claimed, DirectoryError>;
+
+    /// Records that the session has been hibernated, so that whoever claims it next goes on from that; it is to be
+    /// forgotten after so long.
+    ///
+    /// # Errors
+    /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one.
+    async fn hibernate(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        keep: Duration,
+    ) -> Result<(), DirectoryError>;
+
+    /// Ends hibernated sessions and returns the sandboxes they have left.
+    ///
+    /// # Errors
+    /// When the directory fails.
+    async fn forget(&self, which: Hibernated<'_>) -> Result<Vec<SandboxId>, DirectoryError>;
 
     /// Records that the session serves requests.
     ///

@@ -16,6 +16,7 @@ pub mod driver;
 mod guest;
 mod lease;
 mod logs;
+mod memory;
 mod pool;
 mod probe;
 mod session;
@@ -26,12 +27,14 @@ pub mod testing;
 mod tests;
 
 pub use connection::{AgentConnection, ConnectError};
-pub use directory::{Directory, DirectoryError};
+pub use directory::{Claimed, Directory, DirectoryError, Hibernated, Left};
 pub use guest::GuestError;
 pub use lease::{Lease, RunningCommand};
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
+pub use memory::available_memory;
 pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
 pub use session::{
-    AcquireError, EndReason, HostFailure, SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
+    AcquireError, EndReason, Hibernation, HibernationTotals, HostFailure, SessionEnd, SessionInfo,
+    SessionSpec, SessionState, StartPhases,
 };
 pub use supervisor::{StopError, Supervisor, SupervisorConfig};

@@ -5,6 +5,8 @@
 //! session never overlap.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -14,13 +16,15 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Hibernated};
 use crate::driver::Driver;
 use crate::lease::Lease;
 use crate::logs::{LogBudget, LogSink};
+use crate::memory::{MemoryReserve, available_memory};
 use crate::pool::{PoolInfo, PoolSpec, PoolTotals, Pools, refill};
 use crate::session::{
-    AcquireError, AcquireReply, Command, Context, SessionHandle, SessionInfo, SessionSpec, SessionTask,
+    AcquireError, AcquireReply, Command, Context, HibernationTotals, SessionHandle, SessionInfo, SessionSpec,
+    SessionTask,
 };
 
 /// How often a request that met a session in its last moment looks again.
@@ -37,6 +41,10 @@ pub struct SupervisorConfig {
     pub max_requests_per_session: usize,
     /// Most sandboxes booting at once; the others queue.
     pub concurrent_boots: usize,
+    /// Below this many bytes of free memory new sessions are refused; zero for never.
+    pub memory_reserve: u64,
+    /// How much memory the host has left, in bytes; `None` where that cannot be known.
+    pub available_memory: fn() -> Option<u64>,
     /// How long a sandbox may take to boot.
     pub boot_timeout: Duration,
     /// How long an agent has between SIGTERM and SIGKILL.
@@ -52,6 +60,8 @@ impl Default for SupervisorConfig {
             max_sessions: 1000,
             max_requests_per_session: 200,
             concurrent_boots: processors * 2,
+            memory_reserve: 0,
+            available_memory,
             boot_timeout: Duration::from_secs(120),
             stop_grace: Duration::from_secs(5),
             log_budget: LogBudget::default(),
@@ -106,6 +116,9 @@ impl Supervisor {
             boots: Semaphore::new(config.concurrent_boots.max(1)),
             refills: Semaphore::new((config.concurrent_boots / 2).max(1)),
             starts: watch::Sender::new(0),
+            hibernations: Mutex::default(),
+            memory: MemoryReserve::new(config.memory_reserve, config.available_memory),
+            refused: AtomicU64::new(0),
             config,
         });
         Self {
@@ -154,13 +167,12 @@ impl Supervisor {
     /// # Errors
     /// When there is no such session, or it is being stopped.
     pub async fn stop(&self, key: &SessionKey) -> Result<(), StopError> {
-        let session = self
-            .table()
-            .sessions
-            .get(key)
-            .cloned()
-            .ok_or(StopError::NotFound)?;
-        stop(&session).await
+        let running = self.table().sessions.get(key).cloned();
+        match running {
+            Some(session) => stop(&session).await,
+            None if self.forget_hibernated(Hibernated::Session(key)).await > 0 => Ok(()),
+            None => Err(StopError::NotFound),
+        }
     }
 
     /// Stops every session of a runtime, as [`Supervisor::stop`] does. Returns how many were stopped by this
@@ -188,7 +200,11 @@ impl Supervisor {
         inner.refilling.call_once(|| {
             let table = Arc::clone(&inner.table);
             let limit = inner.context.config.max_sessions;
-            let room = move || limit.saturating_sub(lock(&table).sessions.len());
+            let watched = Arc::clone(&inner.context);
+            let room = move || match watched.memory.shortage(0) {
+                Some(_) => 0,
+                None => limit.saturating_sub(lock(&table).sessions.len()),
+            };
             let (context, pools, tasks) = (
                 Arc::clone(&inner.context),
                 inner.pools.clone(),
@@ -206,6 +222,34 @@ impl Supervisor {
     /// How often sessions found a sandbox ready, since the server started.
     pub fn pool_totals(&self) -> PoolTotals {
         self.inner.pools.totals()
+    }
+
+    /// Ends hibernated sessions and removes what is kept of them. Returns how many there were.
+    pub async fn forget_hibernated(&self, which: Hibernated<'_>) -> usize {
+        let context = &self.inner.context;
+        let left = match context.directory.forget(which).await {
+            Ok(left) => left,
+            Err(error) => {
+                let error: &dyn Error = &error;
+                tracing::error!(error, "hibernated sessions could not be ended");
+                return 0;
+            }
+        };
+        for sandbox in &left {
+            context.driver.forget(*sandbox).await;
+        }
+        left.len()
+    }
+
+    /// How many sessions were refused for lack of memory, since the server started.
+    pub fn refused_for_memory(&self) -> u64 {
+        self.inner.context.refused.load(Ordering::SeqCst)
+    }
+
+    /// What has become of sessions that were to be hibernated or woken, since the server started.
+    pub fn hibernation_totals(&self) -> HibernationTotals {
+        let totals = &self.inner.context.hibernations;
+        *totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every session, in no particular order.
@@ -261,6 +305,11 @@ impl Supervisor {
         let limit = self.inner.context.config.max_sessions;
         if table.sessions.len() >= limit {
             return Err(AcquireError::TooManySessions { limit });
+        }
+        if let Some(available) = self.inner.context.shortage() {
+            // Those that stand ready give theirs back.
+            self.inner.pools.sessions_changed();
+            return Err(AcquireError::OutOfMemory { available });
         }
         let taken = self.inner.pools.take(key, spec);
         let (mut task, handle) = SessionTask::new(

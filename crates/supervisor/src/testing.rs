@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+use tokio::time::Instant;
 
-use crate::{Directory, DirectoryError, EndReason, LogLine, LogSink};
+use crate::{Claimed, Directory, DirectoryError, EndReason, Hibernated, Left, LogLine, LogSink};
 
 /// What happened to a session's ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Record {
     Ready(SessionKey, Generation),
     /// It was given back, with the kind of reason.
     Ended(SessionKey, Generation, &'static str),
+    /// It was hibernated.
+    Hibernated(SessionKey, Generation),
 }
 
 /// Ownership that lasts as long as the test.
@@ -29,7 +33,18 @@ pub struct MemoryDirectory {
 struct State {
     last_generation: i64,
     current: HashMap<SessionKey, Option<Generation>>,
+    /// What those that are claimed run, in which sandbox, and since when.
+    running: HashMap<SessionKey, (VersionNumber, SandboxId, Instant)>,
     records: Vec<Record>,
+    hibernated: HashMap<SessionKey, HibernatedSession>,
+}
+
+#[derive(Debug)]
+struct HibernatedSession {
+    version: VersionNumber,
+    sandbox: SandboxId,
+    began: Instant,
+    expires: Instant,
 }
 
 impl MemoryDirectory {
@@ -56,7 +71,7 @@ impl Directory for MemoryDirectory {
         session: &SessionKey,
         version: VersionNumber,
         sandbox: SandboxId,
-    ) -> Result<Generation, DirectoryError> {
+    ) -> Result<Claimed, DirectoryError> {
         let mut state = lock(&self.state);
         if let Some(None) = state.current.get(session) {
             return Err(DirectoryError::OwnedByAnother);
@@ -67,7 +82,60 @@ impl Directory for MemoryDirectory {
         state
             .records
             .push(Record::Claimed(session.clone(), version, sandbox, generation));
-        Ok(generation)
+        let now = Instant::now();
+        let left = state.hibernated.remove(session).map(|hibernated| Left {
+            sandbox: hibernated.sandbox,
+            age: now - hibernated.began,
+            usable: hibernated.version == version && hibernated.expires > now,
+        });
+        let age = left
+            .filter(|left| left.usable)
+            .map_or(Duration::ZERO, |left| left.age);
+        state
+            .running
+            .insert(session.clone(), (version, sandbox, now - age));
+        Ok(Claimed { generation, left })
+    }
+
+    async fn hibernate(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        keep: Duration,
+    ) -> Result<(), DirectoryError> {
+        let mut state = lock(&self.state);
+        if state.current.get(session) != Some(&Some(generation)) {
+            return Err(DirectoryError::OwnedByAnother);
+        }
+        state.current.remove(session);
+        let (version, sandbox, began) = state.running[session];
+        let expires = Instant::now() + keep;
+        state.hibernated.insert(
+            session.clone(),
+            HibernatedSession {
+                version,
+                sandbox,
+                began,
+                expires,
+            },
+        );
+        state
+            .records
+            .push(Record::Hibernated(session.clone(), generation));
+        Ok(())
+    }
+
+    async fn forget(&self, which: Hibernated<'_>) -> Result<Vec<SandboxId>, DirectoryError> {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        let left = state.hibernated.extract_if(|session, hibernated| match which {
+            Hibernated::Session(key) => session == key,
+            Hibernated::Runtime(runtime, endpoint) => {
+                session.runtime == *runtime && endpoint.is_none_or(|endpoint| session.endpoint == *endpoint)
+            }
+            Hibernated::Expired => hibernated.expires <= now,
+        });
+        Ok(left.map(|(_, hibernated)| hibernated.sandbox).collect())
     }
 
     async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError> {

@@ -53,6 +53,19 @@ pub enum Memory {
     Recorded(PathBuf),
     /// What such a file holds. The machine's own writes stay its own; it waits for [`crate::Vm::restore`].
     Restored(PathBuf),
+    /// As `Restored`, for a machine that goes on from where [`crate::Vm::hibernate`] left another; it waits for
+    /// [`crate::Vm::wake`].
+    Woken(PathBuf),
+}
+
+impl Memory {
+    /// The file that the machine's own pages lie over.
+    pub(crate) fn original(&self) -> Option<&Path> {
+        match self {
+            Self::Fresh | Self::Recorded(_) => None,
+            Self::Restored(path) | Self::Woken(path) => Some(path),
+        }
+    }
 }
 
 /// A microVM.
@@ -115,8 +128,12 @@ impl MachineConfig {
         add("-smp", self.vcpus.to_string());
         add("-m", format!("{}M", self.memory_mib));
         add("-object", self.memory_backend());
-        if matches!(self.memory, Memory::Restored(_)) {
+        if self.memory.original().is_some() {
             add("-incoming", "defer".to_owned());
+        }
+        if matches!(self.memory, Memory::Woken(_)) {
+            // The state of devices alone, which a hibernated machine leaves, comes without this section.
+            add("-global", "migration.send-configuration=off".to_owned());
         }
         add("-kernel", text(&self.kernel));
         add("-initrd", text(&self.initramfs));
@@ -159,7 +176,7 @@ impl MachineConfig {
         match &self.memory {
             Memory::Fresh => json!({"qom-type": "memory-backend-ram", "id": "memory", "size": bytes}),
             Memory::Recorded(path) => in_file(path, true),
-            Memory::Restored(path) => in_file(path, false),
+            Memory::Restored(path) | Memory::Woken(path) => in_file(path, false),
         }
         .to_string()
     }

@@ -14,6 +14,7 @@
 mod config;
 mod connect;
 mod emulation;
+mod own_pages;
 mod probe;
 mod procfs;
 mod qmp;
@@ -30,4 +31,4 @@ pub use procfs::{MemoryMap, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};
 pub use snapshot::SnapshotError;
 pub use sweep::sweep;
-pub use vm::{Vm, VmError};
+pub use vm::{HIBERNATED_PAGES, HIBERNATED_STATE, Vm, VmError};

@@ -1,5 +1,6 @@
 //! One QEMU process, from its start to its end.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,12 +13,17 @@ use tokio::task::JoinHandle;
 
 use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, QMP_SOCKET};
 use crate::connect::SocketFolder;
+use crate::own_pages;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
 use crate::snapshot::{self, SnapshotError};
 use crate::tail::Tail;
 
+/// The state of a hibernated machine's devices, in its folder.
+pub const HIBERNATED_STATE: &str = "state";
+/// The pages of memory that are a hibernated machine's own, in its folder.
+pub const HIBERNATED_PAGES: &str = "pages";
 /// How long QEMU may take until its sockets are there.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last output of an ended machine gets to arrive.
@@ -57,6 +63,9 @@ pub enum VmError {
     /// The machine could not be saved or restored.
     #[error("the machine's snapshot failed")]
     Snapshot(#[from] SnapshotError),
+    /// The machine's own pages of memory could not be read or written.
+    #[error("the machine's memory could not be saved or loaded")]
+    Memory(#[source] io::Error),
     /// The machine ended while it was being started.
     #[error("the machine ended early: {0}")]
     Ended(String),
@@ -86,6 +95,8 @@ pub struct Vm {
     child: Child,
     pid: u32,
     folder: PathBuf,
+    /// The file that its own pages of memory lie over, if it was restored.
+    original: Option<PathBuf>,
     sockets: SocketFolder,
     /// What the guest writes to its serial console.
     console: Tail,
@@ -129,6 +140,7 @@ impl Vm {
             child,
             pid,
             folder,
+            original: config.memory.original().map(Path::to_owned),
             sockets,
             console,
             complaints,
@@ -224,6 +236,35 @@ impl Vm {
         Ok(())
     }
 
+    /// Stops a restored machine for good. In its folder are then [`HIBERNATED_STATE`] and [`HIBERNATED_PAGES`]; with
+    /// them, its disks and the file it was restored from, another can go on from here.
+    ///
+    /// # Errors
+    /// When QEMU or the disk fails, or the machine was not restored; it is then to be destroyed.
+    pub async fn hibernate(&mut self) -> Result<(), VmError> {
+        let no_original = || VmError::Memory(io::Error::other("the machine was not restored"));
+        let original = self.original.clone().ok_or_else(no_original)?;
+        let mut monitor = self.monitor().await?;
+        monitor.execute("stop", json!({})).await?;
+        // Named after those it was made for. Unlike a migration it leaves memory out, of which all is private here.
+        let arguments = json!({"filename": HIBERNATED_STATE, "live": false});
+        monitor.execute("xen-save-devices-state", arguments).await?;
+        let (pid, pages) = (self.pid, self.folder.join(HIBERNATED_PAGES));
+        memory_work(move || own_pages::save(pid, &original, &File::create(pages)?)).await
+    }
+
+    /// Has a machine with [`Memory::Woken`](crate::Memory::Woken) go on from what [`Vm::hibernate`] left.
+    ///
+    /// # Errors
+    /// When QEMU does not accept it, or it is damaged; the machine is then to be destroyed.
+    pub async fn wake(&mut self, state: &[u8], pages: PathBuf) -> Result<(), VmError> {
+        let no_original = || VmError::Memory(io::Error::other("the machine was not made to be woken"));
+        let original = self.original.clone().ok_or_else(no_original)?;
+        let pid = self.pid;
+        memory_work(move || own_pages::load(pid, &original, &File::open(pages)?)).await?;
+        self.restore(state).await
+    }
+
     /// Waits until the machine has ended and says how, with the last lines of its console.
     pub async fn ended(&mut self) -> String {
         if let Some(end) = &self.end {
@@ -305,6 +346,14 @@ impl Drop for Vm {
         self.child.start_kill().ok();
         std::fs::remove_dir_all(&self.folder).ok();
     }
+}
+
+async fn memory_work(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), VmError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::from)
+        .flatten()
+        .map_err(VmError::Memory)
 }
 
 /// Waits until the guest's program has opened the channel's port.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_store::{Endpoint, Runtime, RuntimeVersion, Store, StoreError, UnixMicros};
-use coracle_supervisor::{SessionState, Supervisor};
+use coracle_supervisor::{Hibernated, SessionState, Supervisor};
 use coracle_types::{EndpointName, ResourceStatus, RuntimeId, VersionNumber};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -265,6 +265,8 @@ impl Reconciler {
     ) -> Result<(), String> {
         let ended = async {
             loop {
+                let hibernated = Hibernated::Runtime(runtime, endpoint);
+                self.supervisor.forget_hibernated(hibernated).await;
                 let mut sessions = self.supervisor.sessions();
                 sessions.retain(|it| {
                     it.key.runtime == *runtime && endpoint.is_none_or(|name| it.key.endpoint == *name)

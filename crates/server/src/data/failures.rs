@@ -47,6 +47,10 @@ pub(super) fn not_acquired(error: AcquireError) -> Error {
         AcquireError::TooManySessions { limit } => {
             Error::quota_exceeded(format!("The maximum of {limit} VMs of this server is reached"))
         }
+        AcquireError::OutOfMemory { available } => Error::quota_exceeded(format!(
+            "The maximum of VMs that this server has memory for is reached: {} MiB are left",
+            available / (1024 * 1024)
+        )),
         AcquireError::TooManyRequests { limit } => Error::throttling(format!(
             "The session has {limit} requests in flight, which is the most it may have"
         )),

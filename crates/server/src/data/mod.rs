@@ -7,6 +7,7 @@ mod envelope;
 mod environment;
 mod failures;
 mod headers;
+mod hibernation;
 mod invoke;
 mod mcp;
 mod quota;

@@ -21,8 +21,8 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::environment;
 use super::target::Policies;
+use super::{environment, hibernation};
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
 
@@ -73,6 +73,8 @@ pub struct RouteSettings {
     pub init_timeout: Option<Duration>,
     /// Whether versions of platform V2 get templates.
     pub snapshots: bool,
+    /// When idle sessions are hibernated, unless a runtime's tags say something else.
+    pub hibernate_after: Option<Duration>,
 }
 
 /// The look-ups.
@@ -193,6 +195,11 @@ impl Routes {
             .init_timeout
             .unwrap_or_else(|| config.init_timeout());
         let arn = version.runtime.arn();
+        let tags = self
+            .store
+            .tags(&InvocationTarget::Runtime(arn.clone()))
+            .await
+            .map_err(refusal)?;
         Ok(Served {
             path: agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
@@ -214,6 +221,7 @@ impl Routes {
                 idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
                 max_lifetime: seconds(lifecycle.max_lifetime),
                 init_timeout,
+                hibernation: hibernation::of(&tags, self.settings.hibernate_after),
             }),
         })
     }

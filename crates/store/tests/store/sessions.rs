@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use coracle_store::{Claim, NewSession, Page, SessionState, Store, StoreError};
+use coracle_store::{Claim, Hibernated, NewSession, Page, SessionState, Store, StoreError};
 use coracle_types::{Generation, RuntimeId, SandboxId, SessionKey};
 use futures::future::join_all;
 
@@ -21,7 +21,7 @@ fn session_of(runtime: &RuntimeId, number: u32) -> NewSession {
 
 async fn granted(store: &Store, new: &NewSession) -> Generation {
     match store.claim(new, at(10)).await.unwrap() {
-        Claim::Granted(generation) => generation,
+        Claim::Granted(granted) => granted.generation,
         Claim::AlreadyOwned(session) => panic!("owned by {session:?}"),
     }
 }
@@ -46,7 +46,10 @@ async fn of_many_claims_one_is_granted_and_the_others_learn_of_it() {
                 (owned.sandbox, owned.state),
                 (granted[0].0, SessionState::Claimed)
             );
-            assert_eq!(granted[0].1, Claim::Granted(owned.generation));
+            let Claim::Granted(granted) = &granted[0].1 else {
+                unreachable!("filtered")
+            };
+            assert_eq!(granted.generation, owned.generation);
         }
     }
 }
@@ -187,4 +190,77 @@ async fn history_remains_until_it_is_purged() {
     );
     assert_eq!(store.purge_ended_sessions(at(200)).await.unwrap(), 1);
     assert_eq!(store.ended_sessions(&id, &page).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
+    let fixture = Fixture::new().await;
+    let new = session_of(&fixture.ready("hello").await, 1);
+    let first = granted(&fixture.store, &new).await;
+    assert!(fixture.store.hibernate(&new.key, first, at(100)).await.unwrap());
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    assert_eq!(
+        store.end_older_incarnations("restarted", at(20)).await.unwrap(),
+        0
+    );
+    assert_eq!(store.hibernated_sandboxes().await.unwrap(), [new.sandbox]);
+    let again = NewSession {
+        sandbox: SandboxId::new(),
+        ..new.clone()
+    };
+    let Claim::Granted(taken) = store.claim(&again, at(30)).await.unwrap() else {
+        panic!("nobody owns it")
+    };
+    assert!(taken.generation > first);
+    let left = taken.left.expect("something to go on from");
+    assert_eq!(
+        (left.sandbox, left.started_at, left.usable),
+        (new.sandbox, at(10), true)
+    );
+    let session = store.session(&new.key).await.unwrap().unwrap();
+    assert_eq!((session.sandbox, session.started_at), (again.sandbox, at(10)));
+    assert!(!store.hibernate(&new.key, first, at(100)).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_outdated_is_handed_over_as_useless() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let new = session_of(&fixture.ready("hello").await, 1);
+    let first = granted(store, &new).await;
+    assert!(store.hibernate(&new.key, first, at(15)).await.unwrap());
+    let Claim::Granted(taken) = store.claim(&new, at(15)).await.unwrap() else {
+        panic!("nobody owns it")
+    };
+    assert!(!taken.left.expect("what is left").usable);
+    assert_eq!(store.session(&new.key).await.unwrap().unwrap().started_at, at(15));
+}
+
+#[tokio::test]
+async fn hibernated_sessions_end_one_by_one_or_with_their_runtime_or_time() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let id = fixture.ready("hello").await;
+    let sessions: Vec<_> = (0..4).map(|number| session_of(&id, number)).collect();
+    for (new, expires) in sessions.iter().zip([50, 60, 70, 80]) {
+        let generation = granted(store, new).await;
+        assert!(store.hibernate(&new.key, generation, at(expires)).await.unwrap());
+    }
+    let awake = session_of(&id, 9);
+    granted(store, &awake).await;
+    let end = async |which| store.end_hibernated(which, "test", at(60)).await.unwrap();
+    assert_eq!(
+        end(Hibernated::Session(&sessions[3].key)).await,
+        [sessions[3].sandbox]
+    );
+    assert_eq!(end(Hibernated::Session(&awake.key)).await, []);
+    assert_eq!(
+        end(Hibernated::Expired).await,
+        [sessions[0].sandbox, sessions[1].sandbox]
+    );
+    let other = endpoint("other");
+    assert_eq!(end(Hibernated::Runtime(&id, Some(&other))).await, []);
+    assert_eq!(end(Hibernated::Runtime(&id, None)).await, [sessions[2].sandbox]);
+    assert!(store.session(&awake.key).await.unwrap().is_some());
 }

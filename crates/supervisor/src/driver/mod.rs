@@ -146,6 +146,8 @@ pub enum Start {
         /// Host name inside the sandbox.
         hostname: String,
     },
+    /// To catch up with the time: the agent runs already, as it did when it was hibernated.
+    GoOn,
 }
 
 /// How a sandbox came to be.
@@ -160,6 +162,8 @@ pub enum Origin {
     BootedInstead,
     /// It stood ready in a pool.
     Warm,
+    /// Its session was hibernated, and goes on.
+    Woken,
 }
 
 /// A booted sandbox whose agent has not been started, or a restored one whose agent has not been resumed.
@@ -203,6 +207,22 @@ pub trait Machine: Send + Sync {
     /// What it uses of the host's memory.
     fn memory(&self) -> MemoryUse;
 
+    /// Whether it can be hibernated.
+    fn can_hibernate(&self) -> bool {
+        false
+    }
+
+    /// Ends it, and keeps all that it is in files, to be [woken](Driver::wake) by this server or a later one. Its
+    /// guest has been told of a snapshot, and nobody is on its channel any more. Returns the bytes kept.
+    ///
+    /// # Errors
+    /// When it cannot be kept; it is then to be destroyed.
+    async fn hibernate(&mut self) -> Result<u64, HibernateError> {
+        Err(HibernateError(
+            "sandboxes of this driver cannot be hibernated".into(),
+        ))
+    }
+
     /// Lets it stand still: it costs no processor time until it goes on, and its clocks may stand still, too.
     /// Only of drivers that [can](Driver::can_pause).
     ///
@@ -220,6 +240,11 @@ pub trait Machine: Send + Sync {
         Err(PauseError::unsupported())
     }
 }
+
+/// Why a sandbox could not be hibernated. It is to be destroyed.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox could not be hibernated")]
+pub struct HibernateError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
 /// Why a sandbox does not stand still, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +276,38 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// When the host fails; everything begun has been undone by then.
     async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError>;
+
+    /// Makes a sandbox of what another was when it was hibernated. That is used up, whether this succeeds or not.
+    ///
+    /// # Errors
+    /// When it is gone or damaged, or belongs to another agent or machine.
+    async fn wake(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        hibernated: SandboxId,
+    ) -> Result<Booted, BootError> {
+        let _ = (sandbox, agent, hibernated);
+        Err(BootError {
+            phase: BootPhase::Disks,
+            source: "sandboxes of this driver cannot be woken".into(),
+        })
+    }
+
+    /// Removes what is kept of a hibernated sandbox. There may be nothing.
+    async fn forget(&self, hibernated: SandboxId) {
+        let _ = hibernated;
+    }
+
+    /// Removes what is kept of hibernated sandboxes, but for these. Called once, before the first boot. Returns how
+    /// many were removed.
+    ///
+    /// # Errors
+    /// When left-overs cannot be removed.
+    async fn keep_only(&self, hibernated: &[SandboxId]) -> Result<usize, std::io::Error> {
+        let _ = hibernated;
+        Ok(0)
+    }
 
     /// Whether its sandboxes can stand still.
     fn can_pause(&self) -> bool {

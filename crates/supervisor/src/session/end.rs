@@ -9,7 +9,7 @@ use coracle_guest_proto::message::AgentExit;
 
 use super::life::Verdict;
 use crate::directory::DirectoryError;
-use crate::driver::BootError;
+use crate::driver::{BootError, HibernateError};
 use crate::guest::GuestError;
 
 /// How a session ended.
@@ -30,6 +30,8 @@ pub enum EndReason {
     Stopped,
     /// The server is going down.
     Drained,
+    /// It was not used for so long that it was hibernated. It goes on when it is used again.
+    Hibernated,
     /// It was not used for its idle timeout.
     Idle,
     /// Its maximum lifetime was over.
@@ -72,6 +74,9 @@ pub enum HostFailure {
     /// The guest did not do its part.
     #[error("the guest could not be told to start the agent")]
     Guest(#[source] GuestError),
+    /// The sandbox could not be hibernated.
+    #[error("the session is lost")]
+    Hibernate(#[source] HibernateError),
     /// The sandbox ended by itself, in the driver's words.
     #[error("the sandbox ended: {0}")]
     SandboxEnded(String),
@@ -86,6 +91,7 @@ impl EndReason {
         match self {
             Self::Stopped => "stopped",
             Self::Drained => "drained",
+            Self::Hibernated => "hibernated",
             Self::Idle => "idle",
             Self::LifetimeOver => "lifetime",
             Self::AgentExited(_) => "agent_exited",
@@ -100,6 +106,7 @@ impl EndReason {
         match verdict {
             Verdict::Asked => Self::Stopped,
             Verdict::Drained => Self::Drained,
+            Verdict::Hibernated => Self::Hibernated,
             Verdict::Idle => Self::Idle,
             Verdict::LifetimeOver => Self::LifetimeOver,
             Verdict::NeverHealthy(last_failure) => Self::NeverHealthy {
@@ -120,6 +127,7 @@ impl fmt::Display for EndReason {
         match self {
             Self::Stopped => f.write_str("the session was stopped"),
             Self::Drained => f.write_str("the server is shutting down"),
+            Self::Hibernated => f.write_str("the session was idle and is hibernated"),
             Self::Idle => f.write_str("the session was idle for too long"),
             Self::LifetimeOver => f.write_str("the session's maximum lifetime was over"),
             Self::AgentExited(exit) => write!(f, "the agent {exit}"),
@@ -180,6 +188,12 @@ pub enum AcquireError {
         /// The maximum.
         limit: usize,
     },
+    /// The host has too little memory for another session.
+    #[error("the host has only {available} bytes of memory left")]
+    OutOfMemory {
+        /// What it has left, in bytes.
+        available: u64,
+    },
     /// The session has as many requests at once as it may have.
     #[error("the maximum of {limit} concurrent requests of one session is reached")]
     TooManyRequests {
@@ -211,9 +225,11 @@ impl From<&SessionEnd> for AcquireError {
                 _ => Self::Host(failure),
             },
             EndReason::Drained => Self::ShuttingDown,
-            EndReason::Stopped | EndReason::Idle | EndReason::LifetimeOver | EndReason::Unhealthy { .. } => {
-                Self::InProgress
-            }
+            EndReason::Hibernated
+            | EndReason::Stopped
+            | EndReason::Idle
+            | EndReason::LifetimeOver
+            | EndReason::Unhealthy { .. } => Self::InProgress,
         }
     }
 }

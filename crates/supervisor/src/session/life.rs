@@ -31,6 +31,8 @@ pub(crate) struct Rules {
     pub(crate) max_lifetime: Duration,
     /// Its agent must be healthy this long after the agent's start.
     pub(crate) init_timeout: Duration,
+    /// Unused for this long, it is hibernated.
+    pub(crate) hibernate_after: Option<Duration>,
 }
 
 /// What a probe found.
@@ -54,6 +56,8 @@ pub(crate) enum Verdict {
     Asked,
     /// The server is going down.
     Drained,
+    /// Unused for so long that it is hibernated.
+    Hibernated,
     /// Unused for the idle timeout.
     Idle,
     /// Its maximum lifetime is over.
@@ -97,6 +101,10 @@ struct Health {
     failures: u32,
     last_failure: String,
     next_probe: Instant,
+    /// When the last probe ended.
+    probed: Instant,
+    /// When the last one that found the agent healthy did.
+    healthy: Instant,
 }
 
 #[derive(Debug)]
@@ -214,6 +222,26 @@ impl Life {
         }
     }
 
+    /// It goes on after it was hibernated, so long after its first beginning. One that is older than its lifetime may
+    /// live as long again.
+    pub(crate) fn has_lived(&mut self, age: Duration) {
+        if let Some(left) = self.rules.max_lifetime.checked_sub(age)
+            && !left.is_zero()
+        {
+            self.rules.max_lifetime = left;
+        }
+    }
+
+    /// It is never to be hibernated.
+    pub(crate) fn stay_awake(&mut self) {
+        self.rules.hibernate_after = None;
+    }
+
+    /// How much is left of its lifetime.
+    pub(crate) fn lifetime_left(&self, now: Instant) -> Duration {
+        (self.created + self.rules.max_lifetime).saturating_duration_since(now)
+    }
+
     /// Somebody wants the session to end. Returns whether they are the first.
     pub(crate) fn ask_to_stop(&mut self) -> bool {
         let first = !self.is_stopping();
@@ -250,6 +278,8 @@ impl Life {
                     failures: 0,
                     last_failure: String::new(),
                     next_probe: now + PROBE_INTERVAL,
+                    probed: now,
+                    healthy: now,
                 });
             }
             (
@@ -278,6 +308,10 @@ impl Life {
             self.phase = Phase::Stopping;
             return Next::End(verdict);
         }
+        if self.probe_began.is_none() && self.must_be_probed_to_hibernate(now) {
+            self.probe_began = Some(now);
+            return Next::Probe;
+        }
         let probe_timer = match (self.probe_began, &self.phase) {
             (Some(_), _) => self.probe_deadline(),
             (None, Phase::Warming { next_probe, .. } | Phase::Ready(Health { next_probe, .. })) => {
@@ -294,6 +328,7 @@ impl Life {
             due => Next::WaitUntil(
                 self.ends_at()
                     .into_iter()
+                    .chain(self.hibernate_at().filter(|moment| *moment > now))
                     .chain(due)
                     .min()
                     .unwrap_or(now + NO_TIMER),
@@ -320,6 +355,10 @@ impl Life {
             Phase::Ready(health) if health.failures >= FAILURES_UNTIL_DEAD => {
                 Some(Verdict::Unhealthy(health.last_failure.clone()))
             }
+            // What it was before its last probe says nothing: an agent may have become busy since.
+            Phase::Ready(health) if self.hibernate_at().is_some_and(|moment| health.healthy >= moment) => {
+                Some(Verdict::Hibernated)
+            }
             Phase::Ready(_) if due(self.idle_deadline()) => Some(Verdict::Idle),
             _ => None,
         }
@@ -344,10 +383,31 @@ impl Life {
     }
 
     fn idle_deadline(&self) -> Option<Instant> {
+        let grace = match self.rules.hibernate_after {
+            // The probe that comes first may take its time.
+            Some(_) => PROBE_INTERVAL + PROBE_TIMEOUT,
+            None => Duration::ZERO,
+        };
+        Some(self.unused_since()? + self.rules.idle_timeout + grace)
+    }
+
+    /// When the session is to be hibernated, if its agent is found healthy then.
+    fn hibernate_at(&self) -> Option<Instant> {
+        let after = self.rules.hibernate_after?.min(self.rules.idle_timeout);
+        Some(self.unused_since()? + after)
+    }
+
+    fn must_be_probed_to_hibernate(&self, now: Instant) -> bool {
+        match (&self.phase, self.hibernate_at()) {
+            (Phase::Ready(health), Some(moment)) => moment <= now && health.probed < moment,
+            _ => false,
+        }
+    }
+
+    /// Since when nothing has held the idle timer off.
+    fn unused_since(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Ready(health) if !self.is_in_use() => {
-                Some(self.last_request.max(health.last_update) + self.rules.idle_timeout)
-            }
+            Phase::Ready(health) if !self.is_in_use() => Some(self.last_request.max(health.last_update)),
             _ => None,
         }
     }
@@ -367,6 +427,7 @@ impl Life {
 impl Health {
     fn learn(&mut self, now: Instant, unix_now: i64, probe: Probe) {
         self.next_probe = now + PROBE_INTERVAL;
+        self.probed = now;
         match probe {
             Probe::Failed(reason) => {
                 self.failures += 1;
@@ -377,6 +438,7 @@ impl Health {
                 time_of_last_update,
             } => {
                 self.failures = 0;
+                self.healthy = now;
                 let updated = match time_of_last_update {
                     // Only a new value counts: one that lies in the future must not hold the session for ever.
                     Some(reported) if self.reported_update != Some(reported) => {

@@ -18,6 +18,10 @@
 //! *Active* means that a request is open or the last ping said `HealthyBusy`; only an idle session's idle
 //! timer runs. The maximum lifetime counts from the creation of the sandbox and ends a session in any state.
 //!
+//! **Hibernation.** Where it is configured, an idle session is probed once more and, if its agent is healthy and not
+//! busy, hibernated: its sandbox is kept in files and its task ends. To callers it is a session that is there: the next
+//! request begins a task that wakes it, a stop forgets it. The directory knows it across restarts of the server.
+//!
 //! **Who may do what.** The session's task alone changes its state; everyone else sends it commands and reads
 //! what it publishes. What to do and when is decided by [`life::Life`], which has no clock and no I/O; the task
 //! does it. What is claimed, booted and started is undone in the opposite order by the function that did it,
@@ -39,6 +43,8 @@
 //! | no healthy ping in time | `NeverHealthy` with last lines | – | starts fresh |
 //! | three failed probes | – | break; `why_failed` tells | starts fresh |
 //! | the sandbox or its channel ends | `Host` | break; `why_failed` tells | starts fresh |
+//! | it cannot be hibernated | – | – | starts fresh; the operator reads the chain |
+//! | it cannot be woken | get a session that starts fresh | – | – |
 //! | the task panics | start again | break | starts fresh; the claim is replaced |
 
 mod end;
@@ -46,6 +52,7 @@ pub(crate) mod life;
 pub(crate) mod start;
 mod task;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +70,7 @@ use crate::directory::Directory;
 use crate::driver::{AgentSpec, Driver, MemoryUse, Origin};
 use crate::lease::Lease;
 use crate::logs::LogSink;
+use crate::memory::MemoryReserve;
 use crate::supervisor::SupervisorConfig;
 
 /// Commands waiting for a session's task.
@@ -81,6 +89,30 @@ pub struct SessionSpec {
     pub max_lifetime: Duration,
     /// The agent must be healthy this long after its start.
     pub init_timeout: Duration,
+    /// Whether it is hibernated.
+    pub hibernation: Option<Hibernation>,
+}
+
+/// When a session is hibernated, and for how long. Its agent's word that it is busy keeps it awake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hibernation {
+    /// Unused for this long, it is hibernated.
+    pub after: Duration,
+    /// How long it is then kept; absent, until the end of its lifetime.
+    pub keep: Option<Duration>,
+}
+
+/// What has become of sessions that were to be hibernated or woken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HibernationTotals {
+    /// Hibernated.
+    pub hibernated: u64,
+    /// Lost because they could not be hibernated.
+    pub not_hibernated: u64,
+    /// Woken.
+    pub woken: u64,
+    /// Begun afresh because they could not be woken.
+    pub not_woken: u64,
 }
 
 /// Where a session is in its life.
@@ -147,9 +179,25 @@ pub(crate) struct Context {
     pub(crate) refills: Semaphore,
     /// How many sessions are being started.
     pub(crate) starts: watch::Sender<usize>,
+    pub(crate) hibernations: Mutex<HibernationTotals>,
+    pub(crate) memory: MemoryReserve,
+    /// How many sessions were refused for lack of memory.
+    pub(crate) refused: AtomicU64,
 }
 
 impl Context {
+    /// Counts something that has become of a hibernation.
+    fn count(&self, change: impl FnOnce(&mut HibernationTotals)) {
+        change(&mut self.hibernations.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// How much memory is left when it is too little for another session, which then counts as refused.
+    pub(crate) fn shortage(&self) -> Option<u64> {
+        let available = self.memory.shortage(*self.starts.borrow())?;
+        self.refused.fetch_add(1, Ordering::SeqCst);
+        Some(available)
+    }
+
     /// Waits until no session is being started.
     pub(crate) async fn no_session_starts(&self) {
         // The sender is this context.

@@ -7,7 +7,7 @@ use coracle_types::SandboxId;
 use tokio::time::Instant;
 
 use super::{Context, EndReason, HostFailure, StartPhases};
-use crate::driver::{AgentSpec, BootPhase, Booted, BoxableChannel, Machine, Start};
+use crate::driver::{AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Machine, Start};
 use crate::guest::{Guest, GuestError};
 
 /// How long a driver has to remove a sandbox before it is dropped.
@@ -30,6 +30,32 @@ pub(crate) async fn reach(
     sandbox: SandboxId,
     agent: &AgentSpec,
 ) -> Result<Reached, HostFailure> {
+    reached(context, sandbox, context.driver.boot(sandbox, agent)).await
+}
+
+/// Wakes what was hibernated. What was begun is undone when that fails.
+pub(crate) async fn wake(
+    context: &Context,
+    sandbox: SandboxId,
+    agent: &AgentSpec,
+    hibernated: SandboxId,
+) -> Result<Reached, HostFailure> {
+    let waking = context.driver.wake(sandbox, agent, hibernated);
+    let mut reached = reached(context, sandbox, waking).await?;
+    // Its agent was healthy when it was hibernated: once its guest goes on, nothing is left to begin.
+    reached.begin = None;
+    if let Err(error) = reached.guest.go_on().await {
+        destroy(&mut *reached.machine, sandbox).await;
+        return Err(HostFailure::Guest(error));
+    }
+    Ok(reached)
+}
+
+async fn reached(
+    context: &Context,
+    sandbox: SandboxId,
+    booting: impl Future<Output = Result<Booted, BootError>>,
+) -> Result<Reached, HostFailure> {
     let timeout = context.config.boot_timeout;
     let Booted {
         channel,
@@ -37,7 +63,7 @@ pub(crate) async fn reach(
         origin,
         mut machine,
         timing,
-    } = tokio::time::timeout(timeout, context.driver.boot(sandbox, agent))
+    } = tokio::time::timeout(timeout, booting)
         .await
         .map_err(|_| HostFailure::BootTimeout(timeout))?
         .map_err(HostFailure::Boot)?;
@@ -85,6 +111,7 @@ pub(crate) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndRe
             GuestError::Refused(reason) => EndReason::NotStarted(reason),
             error => failed(error),
         }),
+        Start::GoOn => guest.go_on().await.map_err(failed),
         Start::Resume { hostname } => {
             let resumed = guest.resume(hostname).await.map_err(failed)?;
             tracing::debug!(?resumed, "a restored sandbox has become one of its own");

@@ -1,5 +1,7 @@
 //! The task that owns a session: it does what [`Life`] decides and answers commands meanwhile.
 
+mod sandbox;
+
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
@@ -18,7 +20,7 @@ use super::{
     AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, QUEUE, Reached, SessionEnd,
     SessionHandle, SessionSpec, SessionState, Shared, StartPhases, start,
 };
-use crate::directory::DirectoryError;
+use crate::directory::{Claimed, DirectoryError, Left};
 use crate::driver::{Machine, Start};
 use crate::guest::Guest;
 use crate::lease::{Lease, Usage};
@@ -78,6 +80,7 @@ impl SessionTask {
             idle_timeout: spec.idle_timeout,
             max_lifetime: spec.max_lifetime,
             init_timeout: spec.init_timeout,
+            hibernate_after: spec.hibernation.map(|hibernation| hibernation.after),
         };
         let sandbox = taken.as_ref().map_or_else(SandboxId::new, |taken| taken.sandbox);
         let shared = Arc::new(Shared::new(key, &spec, sandbox));
@@ -113,18 +116,15 @@ impl SessionTask {
         let claim = context
             .directory
             .claim(&shared.key, shared.version, shared.sandbox);
-        let generation = match self.attend(claim).await {
-            Ok(generation) => generation,
+        let Claimed { generation, left } = match self.attend(claim).await {
+            Ok(claimed) => claimed,
             Err(error) => {
                 self.conclude(EndReason::host(HostFailure::Directory(error)), Vec::new());
                 return;
             }
         };
-        let reason = self.start_and_serve(generation).await;
-        let ended = self
-            .attend(context.directory.end(&shared.key, generation, &reason))
-            .await;
-        if let Err(error) = ended {
+        let reason = self.start_and_serve(generation, left).await;
+        if let Err(error) = self.give_back(generation, &reason).await {
             let error: &dyn Error = &error;
             tracing::warn!(session = %shared.key, error, "the end of a session could not be recorded");
         }
@@ -132,7 +132,7 @@ impl SessionTask {
     }
 
     /// From the claim to the point where nothing but the claim is left.
-    async fn start_and_serve(&mut self, generation: Generation) -> EndReason {
+    async fn start_and_serve(&mut self, generation: Generation, left: Option<Left>) -> EndReason {
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
         let Reached {
             mut machine,
@@ -140,7 +140,7 @@ impl SessionTask {
             output,
             begin,
             phases,
-        } = match self.sandbox().await {
+        } = match self.sandbox(left).await {
             Ok(reached) => reached,
             Err(reason) => return self.conclude(reason, Vec::new()),
         };
@@ -155,43 +155,16 @@ impl SessionTask {
         let reason = self
             .with_guest(&mut *machine, &guest, &log, begin, generation)
             .await;
+        // The guest is to notice before it is hibernated.
         drop(guest);
+        let reason = match reason {
+            EndReason::Hibernated => self.hibernate(&mut *machine).await,
+            reason => reason,
+        };
         self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
         drop(machine);
         self.attend(log.finish()).await;
         reason
-    }
-
-    /// A sandbox: from a pool, or made now.
-    async fn sandbox(&mut self) -> Result<Reached, EndReason> {
-        let (context, shared, spec) = (
-            Arc::clone(&self.context),
-            Arc::clone(&self.shared),
-            Arc::clone(&self.spec),
-        );
-        let created = Instant::now();
-        if let Some(Taken { sandbox, handed_over }) = self.taken.take() {
-            let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
-                Ok(ready) => match self.attend(ready.go_on(sandbox)).await {
-                    Ok(reached) => return Ok(reached),
-                    Err(error) => error.into(),
-                },
-                Err(_) => "it has just ended".into(),
-            };
-            let error: &dyn Error = &*error;
-            tracing::warn!(%sandbox, error, "a sandbox of a pool is of no use; the session gets a new one");
-        }
-        let _starting = context.session_starts();
-        let permit = self.unless_ended(context.boots.acquire()).await?;
-        let queue = created.elapsed();
-        // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
-        let mut reached = self
-            .attend(start::reach(&context, shared.sandbox, &spec.agent))
-            .await
-            .map_err(EndReason::host)?;
-        drop(permit);
-        reached.phases.queue = queue;
-        Ok(reached)
     }
 
     /// From the connected guest to the end of the agent.
@@ -220,7 +193,10 @@ impl SessionTask {
             self.attend(log.settle()).await;
         }
         let reason = self.conclude(reason, log.last_lines());
-        if !matches!(
+        if matches!(reason, EndReason::Hibernated) {
+            // One that is not told is found out when it cannot be hibernated.
+            self.attend(guest.announce_snapshot()).await.ok();
+        } else if !matches!(
             reason,
             EndReason::AgentExited(_) | EndReason::NotStarted(_) | EndReason::HostFailed(_)
         ) {
@@ -236,6 +212,9 @@ impl SessionTask {
             && let Err(reason) = self.attend(start::start_agent(running.guest, begin)).await
         {
             return reason;
+        }
+        if !running.machine.can_hibernate() {
+            self.life.stay_awake();
         }
         self.life.agent_started(Instant::now());
         if is_healthy && let Err(reason) = self.learn(HEALTHY, &running).await {

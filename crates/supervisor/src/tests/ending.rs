@@ -249,6 +249,7 @@ async fn every_start_has_a_higher_generation_and_is_claimed_before_it_is_ready()
             Record::Claimed(_, _, _, generation) => ("claimed", generation.0),
             Record::Ready(_, generation) => ("ready", generation.0),
             Record::Ended(_, generation, _) => ("ended", generation.0),
+            Record::Hibernated(_, generation) => ("hibernated", generation.0),
         })
         .collect();
     assert_eq!(

@@ -4,7 +4,9 @@
 //! take milliseconds and every deadline is exact.
 
 mod ending;
+mod hibernating;
 mod logs;
+mod memory;
 mod pools;
 mod racing;
 mod serving;
@@ -127,6 +129,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
         idle_timeout: Duration::from_secs(900),
         max_lifetime: Duration::from_secs(28_800),
         init_timeout: Duration::from_secs(30),
+        hibernation: None,
     })
 }
 

@@ -44,7 +44,9 @@ async fn a_session_never_runs_twice_whoever_starts_and_stops_it() {
                 );
             }
             Record::Ready(key, generation) => assert_eq!(owners.get(&key), Some(&generation)),
-            Record::Ended(key, generation, _) => assert_eq!(owners.remove(&key), Some(generation)),
+            Record::Ended(key, generation, _) | Record::Hibernated(key, generation) => {
+                assert_eq!(owners.remove(&key), Some(generation));
+            }
         }
     }
     assert!(owners.is_empty());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use coracle_artifact::code::{self, CodeStore};
 use coracle_guest_proto::message::{
-    AgentExit, Dialed, Event, Request, Response, Resume, StreamHeader, ToGuest, ToHost, Usage,
+    AgentExit, Dialed, Event, GoOn, Request, Response, Resume, StreamHeader, ToGuest, ToHost, Usage,
 };
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, frame, log};
 use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, Program, Start};
@@ -132,9 +132,13 @@ impl Connection {
                 hostname,
                 entropy_hex: entropy(),
             }),
+            Start::GoOn => Request::GoOn(GoOn {
+                entropy_hex: entropy(),
+            }),
         };
         match self.request(request).await.unwrap() {
             Response::Started { .. } => {}
+            Response::Done => {}
             Response::Resumed(resumed) => println!("{resumed:?}"),
             other => panic!("{other:?}"),
         }

@@ -5,6 +5,7 @@
 //!  data/initramfs/        guest program and modules, made once
 //!  data/scratch/          the empty private disk, made once
 //!  data/templates/        what sessions are restored from, see [`template`]
+//!  data/hibernated/       machines of hibernated sessions, see [`hibernation`]
 //!  data/kvm.json          whether KVM works on this machine
 //! ```
 //!
@@ -16,6 +17,8 @@
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
 //! any of them. What is missing is made where a recipe exists.
 
+mod hibernation;
+mod machine;
 mod making;
 mod program;
 mod readiness;
@@ -38,17 +41,20 @@ use coracle_vmm::{
 use tokio::net::UnixStream;
 use tokio::sync::OnceCell;
 
+use self::hibernation::{Hibernated, HibernationStore, Identity};
+use self::machine::{Keepsake, Microvm};
 use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
-use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError,
-    Start,
-};
+use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Origin, PrepareError, Start};
 
 const SCRATCH_DISK: &str = "scratch";
 /// A machine's private disk in its folder.
 const SCRATCH_FILE: &str = "scratch.ext4";
+/// The memory a machine was restored from, in its folder: a link that stays when the template goes.
+const MEMORY_FILE: &str = "memory";
+/// Most bytes that hibernated machines may take on disk.
+const HIBERNATED_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
 /// Most bytes that templates may take on disk.
 const TEMPLATES_LIMIT: u64 = 32 * 1024 * 1024 * 1024;
 
@@ -117,6 +123,7 @@ struct Microvms {
     config: MicrovmConfig,
     platform: OnceCell<Platform>,
     templates: Arc<TemplateStore>,
+    hibernated: Arc<HibernationStore>,
     making: Making,
 }
 
@@ -144,10 +151,12 @@ impl MicrovmDriver {
     /// A driver with these settings. Looks at nothing yet.
     pub fn new(config: MicrovmConfig) -> Self {
         let templates = TemplateStore::new(config.data_dir.join("templates"), TEMPLATES_LIMIT);
+        let hibernated = HibernationStore::new(config.data_dir.join("hibernated"), HIBERNATED_LIMIT);
         Self(Arc::new(Microvms {
             config,
             platform: OnceCell::new(),
             templates: Arc::new(templates),
+            hibernated: Arc::new(hibernated),
             making: Making::default(),
         }))
     }
@@ -232,12 +241,13 @@ impl Microvms {
         blocking(move || program::load(&config, &agent)).await
     }
 
-    /// The disks of a machine; the private one as a copy of this one.
+    /// The disks of a machine; the private one as a copy of this one. Memory that it is restored from is linked beside.
     async fn disks(
         &self,
         agent: &AgentSpec,
         folder: &Path,
         scratch: ScratchTemplate,
+        memory: Option<PathBuf>,
     ) -> Result<Disks, Cause> {
         let program = self.load(agent).await?.disks;
         let folder = folder.to_owned();
@@ -248,6 +258,9 @@ impl Microvms {
                 scratch: folder.join(SCRATCH_FILE),
             };
             scratch.copy_to(&disks.scratch)?;
+            if let Some(memory) = memory {
+                std::fs::hard_link(memory, folder.join(MEMORY_FILE))?;
+            }
             Ok(disks)
         })
         .await
@@ -258,8 +271,10 @@ impl Microvms {
         sandbox: SandboxId,
         platform: &Platform,
         disks: Disks,
+        folder: &Path,
         source: &Source<'_>,
     ) -> MachineConfig {
+        let linked = folder.join(MEMORY_FILE);
         let scratch = Disk {
             serial: SCRATCH_DISK.to_owned(),
             path: disks.scratch,
@@ -268,7 +283,8 @@ impl Microvms {
         let (memory, kernel_arguments) = match source {
             Source::Boot => (Memory::Fresh, &platform.kernel_arguments),
             Source::Record(path) => (Memory::Recorded((*path).to_owned()), &platform.kernel_arguments),
-            Source::Template(template) => (Memory::Restored(template.memory()), &template.kernel_arguments),
+            Source::Template(template) => (Memory::Restored(linked), &template.kernel_arguments),
+            Source::Hibernated(machine) => (Memory::Woken(linked), &machine.identity.kernel_arguments),
         };
         MachineConfig {
             sandbox,
@@ -304,22 +320,23 @@ impl Microvms {
             .await
             .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
         let powering_on = async {
-            let scratch = match &source {
-                Source::Template(template) => ScratchTemplate::at(template.scratch()),
-                Source::Boot | Source::Record(_) => platform.scratch.clone(),
+            let (scratch, memory) = match &source {
+                Source::Template(template) => {
+                    (ScratchTemplate::at(template.scratch()), Some(template.memory()))
+                }
+                Source::Hibernated(machine) => {
+                    (ScratchTemplate::at(machine.scratch()), Some(machine.memory()))
+                }
+                Source::Boot | Source::Record(_) => (platform.scratch.clone(), None),
             };
-            let disks = self.disks(agent, &folder, scratch).await;
+            let disks = self.disks(agent, &folder, scratch, memory).await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
             passed(BootPhase::Disks);
-            let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &source), &folder).await;
+            let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
             passed(BootPhase::Machine);
             let waking = |error: Cause| failed(BootPhase::Kernel)(error);
-            if let Source::Template(template) = &source {
-                let state = tokio::fs::read(template.state()).await;
-                let state = state.map_err(|error| waking(error.into()))?;
-                vm.restore(&state).await.map_err(|error| waking(error.into()))?;
-            }
+            bring_back(&mut vm, &source).await.map_err(waking)?;
             let channel = vm.channel(self.config.boot_timeout).await;
             let channel = channel.map_err(|error| waking(error.into()))?;
             passed(BootPhase::Kernel);
@@ -335,25 +352,64 @@ impl Microvms {
     }
 
     /// A machine restored from the agent's template, if there is one that can be.
-    async fn restore(&self, sandbox: SandboxId, agent: &AgentSpec, key: &str) -> Option<PoweredOn> {
-        let restored = match self.find_template(key).await {
-            Ok(None) => return None,
-            Ok(Some(template)) => self
-                .power_on(sandbox, agent, Source::Template(&template))
-                .await
-                .map_err(Cause::from),
-            Err(error) => Err(error.into()),
+    async fn restore(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        key: &str,
+    ) -> Option<(PoweredOn, Vec<String>)> {
+        let restored = async {
+            let Some(template) = self.find_template(key).await? else {
+                return Ok(None);
+            };
+            let powered_on = self.power_on(sandbox, agent, Source::Template(&template)).await?;
+            Ok::<_, Cause>(Some((powered_on, template.kernel_arguments)))
         };
-        restored
-            .inspect_err(|error| {
+        match restored.await {
+            Ok(restored) => restored,
+            Err(error) => {
                 let error: &dyn std::error::Error = error.as_ref();
                 tracing::warn!(
                     template = key,
                     error,
                     "a restore failed; the session boots instead"
                 );
-            })
-            .ok()
+                None
+            }
+        }
+    }
+
+    /// A machine that goes on from where a hibernated one was.
+    async fn wake(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        hibernated: SandboxId,
+    ) -> Result<(PoweredOn, Identity), Cause> {
+        let store = Arc::clone(&self.hibernated);
+        let machine = blocking(move || store.find(hibernated)).await?;
+        let key = match &agent.template {
+            Some(template) => self.template_key(agent, template).await?,
+            None => return Err("the agent is not one that is restored".into()),
+        };
+        if key != machine.identity.template {
+            return Err(
+                "the agent, or what runs it here, is not what it was when the sandbox was hibernated".into(),
+            );
+        }
+        let powered_on = self
+            .power_on(sandbox, agent, Source::Hibernated(&machine))
+            .await?;
+        Ok((powered_on, machine.identity))
+    }
+
+    fn keepsake(&self, sandbox: SandboxId, identity: Identity) -> Keepsake {
+        Keepsake {
+            store: Arc::clone(&self.hibernated),
+            sandbox,
+            folder: self.sandboxes().join(sandbox.to_string()),
+            identity,
+        }
     }
 
     fn sandboxes(&self) -> PathBuf {
@@ -367,6 +423,20 @@ enum Source<'a> {
     /// As `Boot`, with its memory kept in this file.
     Record(&'a Path),
     Template(&'a Template),
+    Hibernated(&'a Hibernated),
+}
+
+/// Gives a machine the state it goes on from, if there is one.
+async fn bring_back(vm: &mut Vm, source: &Source<'_>) -> Result<(), Cause> {
+    match source {
+        Source::Boot | Source::Record(_) => {}
+        Source::Template(template) => vm.restore(&tokio::fs::read(template.state()).await?).await?,
+        Source::Hibernated(machine) => {
+            let state = tokio::fs::read(machine.state()).await?;
+            vm.wake(&state, machine.pages()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A machine whose guest can be spoken to.
@@ -408,9 +478,19 @@ impl Driver for MicrovmDriver {
                 phase: BootPhase::Disks,
                 source,
             })?;
-            if let Some(restored) = this.restore(sandbox, agent, &key).await {
+            if let Some((restored, kernel_arguments)) = this.restore(sandbox, agent, &key).await {
                 let hostname = sandbox.to_string();
-                return Ok(booted(restored, Start::Resume { hostname }, Origin::Restored));
+                let identity = Identity {
+                    template: key,
+                    kernel_arguments,
+                };
+                let keepsake = Some(this.keepsake(sandbox, identity));
+                return Ok(booted(
+                    restored,
+                    Start::Resume { hostname },
+                    Origin::Restored,
+                    keepsake,
+                ));
             }
             this.make_in_background(key, agent, template);
             origin = Origin::BootedInstead;
@@ -424,7 +504,38 @@ impl Driver for MicrovmDriver {
             powered_on,
             Start::Agent(Box::new(loaded.start(sandbox))),
             origin,
+            None,
         ))
+    }
+
+    async fn wake(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        hibernated: SandboxId,
+    ) -> Result<Booted, BootError> {
+        let this = &self.0;
+        let woken = this.wake(sandbox, agent, hibernated).await;
+        self.forget(hibernated).await;
+        let (powered_on, identity) = woken.map_err(|source| BootError {
+            phase: BootPhase::Kernel,
+            source,
+        })?;
+        let keepsake = Some(this.keepsake(sandbox, identity));
+        Ok(booted(powered_on, Start::GoOn, Origin::Woken, keepsake))
+    }
+
+    async fn forget(&self, hibernated: SandboxId) {
+        let store = Arc::clone(&self.0.hibernated);
+        if let Err(error) = blocking(move || store.remove(hibernated)).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(%hibernated, error, "a hibernated sandbox could not be removed; the next start does it");
+        }
+    }
+
+    async fn keep_only(&self, hibernated: &[SandboxId]) -> Result<usize, io::Error> {
+        let (store, kept) = (Arc::clone(&self.0.hibernated), hibernated.to_vec());
+        blocking(move || store.keep_only(&kept)).await
     }
 
     fn can_pause(&self) -> bool {
@@ -438,12 +549,15 @@ impl Driver for MicrovmDriver {
     }
 }
 
-fn booted(powered_on: PoweredOn, start: Start, origin: Origin) -> Booted {
+fn booted(powered_on: PoweredOn, start: Start, origin: Origin, keepsake: Option<Keepsake>) -> Booted {
     Booted {
         channel: Box::new(powered_on.channel),
         start,
         origin,
-        machine: Box::new(Microvm(powered_on.vm)),
+        machine: Box::new(Microvm {
+            vm: powered_on.vm,
+            keepsake,
+        }),
         timing: powered_on.timing,
     }
 }
@@ -479,33 +593,4 @@ where
         .await
         .map_err(|error| E::from(error.into()))
         .flatten()
-}
-
-struct Microvm(Vm);
-
-#[async_trait]
-impl Machine for Microvm {
-    async fn ended(&mut self) -> String {
-        self.0.ended().await
-    }
-
-    async fn destroy(&mut self) {
-        self.0.destroy().await;
-    }
-
-    fn memory(&self) -> MemoryUse {
-        let memory = self.0.memory();
-        MemoryUse {
-            private: memory.private,
-            shared: memory.shared,
-        }
-    }
-
-    async fn pause(&mut self) -> Result<(), PauseError> {
-        self.0.pause().await.map_err(|error| PauseError(error.into()))
-    }
-
-    async fn go_on(&mut self) -> Result<(), PauseError> {
-        self.0.go_on().await.map_err(|error| PauseError(error.into()))
-    }
 }

@@ -31,8 +31,8 @@ use sha2::{Digest as _, Sha256};
 const FORMAT: u32 = 2;
 const DRAFT_PREFIX: &str = ".draft-";
 const MANIFEST: &str = "manifest.json";
-const OWNER_ONLY_FOLDER: u32 = 0o700;
-const OWNER_ONLY_FILE: u32 = 0o600;
+pub(super) const OWNER_ONLY_FOLDER: u32 = 0o700;
+pub(super) const OWNER_ONLY_FILE: u32 = 0o600;
 /// Files are compared in blocks of this size, in bytes; blocks of zeros count as absent, whether stored or not.
 const BLOCK: usize = 64 * 1024;
 
@@ -293,7 +293,7 @@ fn size_on_disk(folder: &Path) -> io::Result<u64> {
 }
 
 /// Makes a file durable and its owner's alone. Returns its checksum.
-fn seal(path: &Path) -> io::Result<String> {
+pub(super) fn seal(path: &Path) -> io::Result<String> {
     let file = File::options().read(true).write(true).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(OWNER_ONLY_FILE))?;
     file.sync_all()?;
@@ -319,7 +319,7 @@ fn is_undamaged(folder: &Path, manifest: &Manifest) -> io::Result<bool> {
 
 /// SHA-256 over length, and position and content of every block that is not all zeros: independent of which zeros
 /// the file system stores, and fast for a file that is mostly holes.
-fn hash(file: &File) -> io::Result<String> {
+pub(super) fn hash(file: &File) -> io::Result<String> {
     let size = file.metadata()?.len();
     let mut digest = Sha256::new();
     digest.update(size.to_le_bytes());

@@ -114,38 +114,66 @@ impl World {
     }
 }
 
+/// What stays when hosts come and go.
+pub(super) struct Sandbox {
+    world: Arc<World>,
+    agent: Arc<Agent>,
+    port: u16,
+    records: Arc<tokio::sync::Mutex<mpsc::Receiver<LogRecord>>>,
+}
+
+impl Sandbox {
+    pub(super) fn new(port: u16, power: CancellationToken) -> Self {
+        let (output, records) = mpsc::channel(LOG_QUEUE);
+        let world = Arc::new(World {
+            process: watch::Sender::new(Process::NotListening),
+            output: Mutex::new(Some(output)),
+            power,
+        });
+        Self {
+            agent: Arc::new(Agent::new(Arc::clone(&world))),
+            world,
+            port,
+            records: Arc::new(tokio::sync::Mutex::new(records)),
+        }
+    }
+
+    /// The agent says from now on that it is busy.
+    pub(super) fn becomes_busy(&self) {
+        self.agent.answer_pings_with(200, "HealthyBusy");
+    }
+}
+
 /// Runs until the channel closes.
-pub(super) async fn run(cable: Cable, port: u16, power: CancellationToken) {
+pub(super) async fn run(cable: Cable, sandbox: &Sandbox) {
     let Ok(mut end) = GuestEnd::accept(cable).await else {
         return;
     };
-    let (output, records) = mpsc::channel(LOG_QUEUE);
-    let world = Arc::new(World {
-        process: watch::Sender::new(Process::NotListening),
-        output: Mutex::new(Some(output)),
-        power,
-    });
-    let agent = Arc::new(Agent::new(Arc::clone(&world)));
-    let mut records = Some(records);
+    let Sandbox {
+        world,
+        agent,
+        port,
+        records,
+    } = sandbox;
     let mut streams = JoinSet::new();
     loop {
         let mut stream = tokio::select! {
-            Some(stream) = end.next() => stream,
+            stream = end.next() => match stream {
+                Some(stream) => stream,
+                // Its streams have gone with it.
+                None => return,
+            },
             Some(_) = streams.join_next() => continue,
-            else => return,
         };
-        let (world, agent) = (Arc::clone(&world), Arc::clone(&agent));
+        let (world, agent) = (Arc::clone(world), Arc::clone(agent));
         let Ok(header) = frame::read(&mut stream).await else {
             continue;
         };
         match header {
             StreamHeader::Control => streams.spawn(serve_control(stream, world, agent)),
-            StreamHeader::Logs => match records.take() {
-                Some(records) => streams.spawn(serve_logs(stream, records)),
-                None => continue,
-            },
+            StreamHeader::Logs => streams.spawn(serve_logs(stream, Arc::clone(records))),
             StreamHeader::Agent { port: wanted } => {
-                streams.spawn(serve_agent(stream, wanted == port, world, agent))
+                streams.spawn(serve_agent(stream, wanted == *port, world, agent))
             }
             StreamHeader::Command(wanted) => streams.spawn(serve_command(stream, wanted)),
         };
@@ -230,8 +258,8 @@ async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Resul
             });
             Ok(Response::Done)
         }
-        Request::Snapshot | Request::Resume(_) => Err("a simulated sandbox is never restored".to_owned()),
-        Request::GoOn(_) => Ok(Response::Done),
+        Request::Resume(_) => Err("a simulated sandbox is never restored".to_owned()),
+        Request::Snapshot | Request::GoOn(_) => Ok(Response::Done),
         Request::Usage => Ok(Response::Usage(Usage::default())),
     }
 }
@@ -264,7 +292,8 @@ async fn start_agent(start: StartAgent, world: &Arc<World>, agent: &Arc<Agent>) 
     Ok(())
 }
 
-async fn serve_logs(mut stream: ChannelStream, mut records: mpsc::Receiver<LogRecord>) {
+async fn serve_logs(mut stream: ChannelStream, records: Arc<tokio::sync::Mutex<mpsc::Receiver<LogRecord>>>) {
+    let mut records = records.lock().await;
     while let Some(record) = records.recv().await {
         if log::write(&mut stream, &record).await.is_err() {
             return;

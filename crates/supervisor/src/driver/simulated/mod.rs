@@ -36,6 +36,8 @@
 //! | `SIMULATED_PREPARE` | `refuse:<text>`: the version cannot be prepared |
 //! | `SIMULATED_BOOT` | `fail`: the sandbox does not boot; `slow:<milliseconds>` |
 //! | `SIMULATED_START` | `refuse`: the guest cannot start it; `exit:<code>`; `never-healthy`: answers 503; `silent`: never answers a ping; `slow:<milliseconds>` until it listens |
+//! | `SIMULATED_HIBERNATE` | `fail`: it cannot be hibernated; `slow:<milliseconds>` |
+//! | `SIMULATED_WAKE` | `fail`: it cannot be woken |
 //! | `SIMULATED_PRINT` | a line it prints first |
 
 mod agent;
@@ -43,9 +45,9 @@ mod cable;
 mod guest;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,8 +59,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Machine, MemoryUse, Origin, PauseError, PrepareError,
-    Start,
+    AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Machine, MemoryUse, Origin, PauseError,
+    PrepareError, Start,
 };
 use cable::Cable;
 
@@ -72,6 +74,22 @@ pub struct SimulatedDriver {
     paused: Arc<AtomicUsize>,
     boots: AtomicUsize,
     power: Mutex<CancellationToken>,
+    hibernated: Arc<Mutex<HashMap<SandboxId, Kept>>>,
+    guests: Mutex<Vec<Weak<guest::Sandbox>>>,
+}
+
+/// A sandbox without a host.
+struct Kept {
+    guest: Arc<guest::Sandbox>,
+    power: CancellationToken,
+    /// What becomes of it when it is hibernated.
+    hibernates: String,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept")
+    }
 }
 
 impl SimulatedDriver {
@@ -82,8 +100,21 @@ impl SimulatedDriver {
 
     /// Ends every sandbox there is, as if by itself.
     pub fn cut_power(&self) {
-        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *power).cancel();
+        std::mem::take(&mut *lock(&self.power)).cancel();
+    }
+
+    /// Has every agent that is not hibernated say that it is busy, as if of its own accord.
+    pub fn all_become_busy(&self) {
+        let guests = lock(&self.guests);
+        guests
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|guest| guest.becomes_busy());
+    }
+
+    /// How many sandboxes are hibernated.
+    pub fn hibernated(&self) -> usize {
+        lock(&self.hibernated).len()
     }
 
     /// How many sandboxes stand still.
@@ -94,6 +125,46 @@ impl SimulatedDriver {
     /// How many sandboxes exist.
     pub fn live(&self) -> usize {
         self.live.load(Ordering::SeqCst)
+    }
+}
+
+impl SimulatedDriver {
+    /// Runs a sandbox with a host of its own.
+    fn plugged_in(
+        &self,
+        sandbox: SandboxId,
+        kept: Kept,
+        start: Start,
+        origin: Origin,
+        began: Instant,
+    ) -> Booted {
+        let (host, channel) = tokio::io::duplex(CHANNEL_BUFFER);
+        let pause = watch::Sender::new(false);
+        let cable = Cable::new(channel, kept.power.clone(), pause.subscribe());
+        let counted = Counted::new(Arc::clone(&self.live));
+        let (guest, off) = (Arc::clone(&kept.guest), kept.power.clone());
+        let task = tokio::spawn(async move {
+            let _counted = counted;
+            tokio::select! {
+                () = guest::run(cable, &guest) => {}
+                () = off.cancelled() => {}
+            }
+        });
+        Booted {
+            channel: Box::new(host),
+            start,
+            origin,
+            machine: Box::new(SimulatedMachine {
+                sandbox,
+                kept: Some(kept),
+                task: Some(task),
+                hibernated: Arc::clone(&self.hibernated),
+                pause,
+                paused: Arc::clone(&self.paused),
+                counted: None,
+            }),
+            timing: vec![(BootPhase::Kernel, began.elapsed())],
+        }
     }
 }
 
@@ -124,24 +195,22 @@ impl Driver for SimulatedDriver {
             Some(wish) => tokio::time::sleep(slowness(wish).unwrap_or_default()).await,
             None => {}
         }
-        let (host, guest) = tokio::io::duplex(CHANNEL_BUFFER);
-        let power = self
-            .power
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .child_token();
-        let counted = Counted::new(Arc::clone(&self.live));
-        let pause = watch::Sender::new(false);
-        let cable = Cable::new(guest, power.clone(), pause.subscribe());
-        let port = agent.port;
-        let off = power.clone();
-        let task = tokio::spawn(async move {
-            let _counted = counted;
-            tokio::select! {
-                () = guest::run(cable, port, off.clone()) => {}
-                () = off.cancelled() => {}
-            }
-        });
+        let power = lock(&self.power).child_token();
+        let guest = Arc::new(guest::Sandbox::new(agent.port, power.clone()));
+        {
+            let mut guests = lock(&self.guests);
+            guests.retain(|guest| guest.strong_count() > 0);
+            guests.push(Arc::downgrade(&guest));
+        }
+        let kept = Kept {
+            guest,
+            power,
+            hibernates: agent
+                .environment
+                .get("SIMULATED_HIBERNATE")
+                .cloned()
+                .unwrap_or_default(),
+        };
         let start = StartAgent {
             root: None,
             hostname: sandbox.to_string(),
@@ -152,19 +221,39 @@ impl Driver for SimulatedDriver {
             user: None,
             snapshot: None,
         };
-        Ok(Booted {
-            channel: Box::new(host),
-            start: Start::Agent(Box::new(start)),
-            origin: Origin::Booted,
-            machine: Box::new(SimulatedMachine {
-                power,
-                task: Some(task),
-                pause,
-                paused: Arc::clone(&self.paused),
-                counted: None,
+        Ok(self.plugged_in(
+            sandbox,
+            kept,
+            Start::Agent(Box::new(start)),
+            Origin::Booted,
+            began,
+        ))
+    }
+
+    async fn wake(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        hibernated: SandboxId,
+    ) -> Result<Booted, BootError> {
+        let kept = lock(&self.hibernated).remove(&hibernated);
+        let fails = agent
+            .environment
+            .get("SIMULATED_WAKE")
+            .is_some_and(|wish| wish == "fail");
+        match kept {
+            Some(kept) if !fails => {
+                Ok(self.plugged_in(sandbox, kept, Start::GoOn, Origin::Woken, Instant::now()))
+            }
+            _ => Err(BootError {
+                phase: BootPhase::Disks,
+                source: "there is nothing to wake".into(),
             }),
-            timing: vec![(BootPhase::Kernel, began.elapsed())],
-        })
+        }
+    }
+
+    async fn forget(&self, hibernated: SandboxId) {
+        lock(&self.hibernated).remove(&hibernated);
     }
 
     fn can_pause(&self) -> bool {
@@ -178,28 +267,60 @@ impl Driver for SimulatedDriver {
 }
 
 struct SimulatedMachine {
-    power: CancellationToken,
+    sandbox: SandboxId,
+    /// Itself; nothing once it is hibernated.
+    kept: Option<Kept>,
     task: Option<JoinHandle<()>>,
+    hibernated: Arc<Mutex<HashMap<SandboxId, Kept>>>,
     pause: watch::Sender<bool>,
     paused: Arc<AtomicUsize>,
     /// Its place among those that stand still.
     counted: Option<Counted>,
 }
 
-#[async_trait]
-impl Machine for SimulatedMachine {
-    async fn ended(&mut self) -> String {
-        self.power.cancelled().await;
-        "powered off".to_owned()
-    }
-
-    async fn destroy(&mut self) {
-        self.power.cancel();
+impl SimulatedMachine {
+    async fn unplugged(&mut self) {
         if let Some(task) = self.task.take()
             && let Err(error) = task.await
         {
             tracing::warn!(%error, "a simulated sandbox failed");
         }
+    }
+
+    fn power_off(&self) {
+        if let Some(kept) = &self.kept {
+            kept.power.cancel();
+        }
+    }
+}
+
+#[async_trait]
+impl Machine for SimulatedMachine {
+    async fn ended(&mut self) -> String {
+        if let Some(kept) = &self.kept {
+            kept.power.cancelled().await;
+        }
+        "powered off".to_owned()
+    }
+
+    async fn destroy(&mut self) {
+        self.power_off();
+        self.unplugged().await;
+    }
+
+    fn can_hibernate(&self) -> bool {
+        true
+    }
+
+    async fn hibernate(&mut self) -> Result<u64, HibernateError> {
+        // The host has left already.
+        self.unplugged().await;
+        let Some(kept) = self.kept.take_if(|kept| kept.hibernates != "fail") else {
+            return Err(HibernateError("the simulation was asked to fail".into()));
+        };
+        tokio::time::sleep(slowness(&kept.hibernates).unwrap_or_default()).await;
+        lock(&self.hibernated).insert(self.sandbox, kept);
+        Ok(0)
     }
 
     fn memory(&self) -> MemoryUse {
@@ -222,8 +343,12 @@ impl Machine for SimulatedMachine {
 
 impl Drop for SimulatedMachine {
     fn drop(&mut self) {
-        self.power.cancel();
+        self.power_off();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts as a sandbox as long as it exists.

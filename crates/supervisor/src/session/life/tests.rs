@@ -6,6 +6,7 @@ const RULES: Rules = Rules {
     idle_timeout: Duration::from_secs(60),
     max_lifetime: Duration::from_secs(600),
     init_timeout: Duration::from_secs(30),
+    hibernate_after: None,
 };
 const ENDED: Usage = Usage::Ended { quiet: false };
 const UNIX: i64 = 1_700_000_000;
@@ -246,10 +247,13 @@ fn happening() -> impl Strategy<Value = Happening> {
 proptest! {
     /// Whatever happens: the timers make progress, at most one probe runs, and every end has its reason.
     #[test]
-    fn every_end_is_justified(happenings in proptest::collection::vec(happening(), 1..200)) {
+    fn every_end_is_justified(
+        happenings in proptest::collection::vec(happening(), 1..200),
+        hibernate_after in proptest::option::of((0_u64..90).prop_map(Duration::from_secs)),
+    ) {
         let start = Instant::now();
         let mut now = start;
-        let mut life = Life::new(RULES, start);
+        let mut life = Life::new(Rules { hibernate_after, ..RULES }, start);
         life.agent_started(start);
         let (mut requests, mut probing, mut failures, mut is_busy) = (0_u32, false, 0, false);
         let (mut was_ready, mut last_end) = (false, start);
@@ -296,10 +300,12 @@ proptest! {
                         life.probe_ended(now, UNIX, failed());
                     }
                     Next::End(verdict) => {
+                        let unused_for = |time| was_ready && requests == 0 && !is_busy && now >= last_end + time;
                         let justified = match verdict {
-                            Verdict::Idle => {
-                                was_ready && requests == 0 && !is_busy && now >= last_end + RULES.idle_timeout
-                            }
+                            Verdict::Hibernated => hibernate_after.is_some_and(|after| {
+                                failures == 0 && unused_for(after.min(RULES.idle_timeout))
+                            }),
+                            Verdict::Idle => unused_for(RULES.idle_timeout),
                             Verdict::LifetimeOver => now >= start + RULES.max_lifetime,
                             Verdict::NeverHealthy(_) => !was_ready && now >= start + RULES.init_timeout,
                             Verdict::Unhealthy(_) => was_ready && failures >= FAILURES_UNTIL_DEAD,

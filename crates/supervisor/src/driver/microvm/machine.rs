@@ -1,0 +1,91 @@
+//! A running microVM, as the session that owns it sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use coracle_guest_proto::SNAPSHOT_READY;
+use coracle_types::SandboxId;
+use coracle_vmm::Vm;
+
+use super::hibernation::{HibernationStore, Identity};
+use super::{Cause, blocking};
+use crate::driver::{HibernateError, Machine, MemoryUse, PauseError};
+
+/// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// A machine.
+pub(super) struct Microvm {
+    pub(super) vm: Vm,
+    /// Present when it can be hibernated.
+    pub(super) keepsake: Option<Keepsake>,
+}
+
+/// What it takes to keep a machine that hibernates.
+pub(super) struct Keepsake {
+    pub(super) store: Arc<HibernationStore>,
+    pub(super) sandbox: SandboxId,
+    /// The machine's folder.
+    pub(super) folder: PathBuf,
+    pub(super) identity: Identity,
+}
+
+impl Microvm {
+    async fn keep(&mut self) -> Result<u64, Cause> {
+        let Keepsake {
+            store,
+            sandbox,
+            folder,
+            identity,
+        } = self
+            .keepsake
+            .take()
+            .ok_or("it was not restored from a template")?;
+        let (room, needed) = (Arc::clone(&store), self.vm.memory().private);
+        if !blocking(move || room.has_room(needed)).await? {
+            return Err("there is no room for it on the disk".into());
+        }
+        self.vm.console_said(SNAPSHOT_READY, FAREWELL).await?;
+        self.vm.hibernate().await?;
+        let kept = blocking(move || store.keep(sandbox, &folder, identity)).await;
+        self.vm.destroy().await;
+        Ok(kept?)
+    }
+}
+
+#[async_trait]
+impl Machine for Microvm {
+    async fn ended(&mut self) -> String {
+        self.vm.ended().await
+    }
+
+    async fn destroy(&mut self) {
+        self.vm.destroy().await;
+    }
+
+    fn memory(&self) -> MemoryUse {
+        let memory = self.vm.memory();
+        MemoryUse {
+            private: memory.private,
+            shared: memory.shared,
+        }
+    }
+
+    fn can_hibernate(&self) -> bool {
+        self.keepsake.is_some()
+    }
+
+    async fn hibernate(&mut self) -> Result<u64, HibernateError> {
+        self.keep().await.map_err(HibernateError)
+    }
+
+    async fn pause(&mut self) -> Result<(), PauseError> {
+        self.vm.pause().await.map_err(|error| PauseError(error.into()))
+    }
+
+    async fn go_on(&mut self) -> Result<(), PauseError> {
+        self.vm.go_on().await.map_err(|error| PauseError(error.into()))
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a session's sandbox comes from, and where it goes: woken, from a pool, or made; hibernated, or given back.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use coracle_types::Generation;
+use tokio::time::Instant;
+
+use super::SessionTask;
+use crate::directory::{DirectoryError, Left};
+use crate::driver::Machine;
+use crate::pool::Taken;
+use crate::session::{EndReason, HostFailure, Reached, start};
+
+impl SessionTask {
+    /// Keeps the sandbox for later.
+    pub(super) async fn hibernate(&mut self, machine: &mut dyn Machine) -> EndReason {
+        let (context, began) = (Arc::clone(&self.context), Instant::now());
+        let session = self.shared.key.clone();
+        match self.attend(machine.hibernate()).await {
+            Ok(bytes) => {
+                context.count(|totals| totals.hibernated += 1);
+                tracing::info!(%session, bytes, took = ?began.elapsed(), "session hibernated");
+                EndReason::Hibernated
+            }
+            Err(error) => {
+                context.count(|totals| totals.not_hibernated += 1);
+                let chain: &dyn Error = &error;
+                tracing::error!(%session, error = chain, "a session could not be hibernated and is lost");
+                EndReason::host(HostFailure::Hibernate(error))
+            }
+        }
+    }
+
+    /// Wakes what the session left when it was hibernated. If that cannot be, it begins afresh.
+    async fn wake(&mut self, left: Left) -> Option<Reached> {
+        let (context, shared, spec) = (
+            Arc::clone(&self.context),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.spec),
+        );
+        let session = &shared.key;
+        if !left.usable {
+            tracing::info!(%session, "a hibernated session is of another version or too old; it begins afresh");
+            self.attend(context.driver.forget(left.sandbox)).await;
+            return None;
+        }
+        let waking = start::wake(&context, shared.sandbox, &spec.agent, left.sandbox);
+        match self.attend(waking).await {
+            Ok(reached) => {
+                context.count(|totals| totals.woken += 1);
+                self.life.has_lived(left.age);
+                Some(reached)
+            }
+            Err(error) => {
+                context.count(|totals| totals.not_woken += 1);
+                let error: &dyn Error = &error;
+                tracing::warn!(%session, error, "a hibernated session could not be woken; it begins afresh");
+                None
+            }
+        }
+    }
+
+    /// A sandbox: woken, from a pool, or made now.
+    pub(super) async fn sandbox(&mut self, left: Option<Left>) -> Result<Reached, EndReason> {
+        let (context, shared, spec) = (
+            Arc::clone(&self.context),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.spec),
+        );
+        let created = Instant::now();
+        let taken = self.taken.take();
+        if let Some(left) = left
+            && let Some(reached) = self.wake(left).await
+        {
+            return Ok(reached);
+        }
+        if let Some(Taken { sandbox, handed_over }) = taken {
+            let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
+                Ok(ready) => match self.attend(ready.go_on(sandbox)).await {
+                    Ok(reached) => return Ok(reached),
+                    Err(error) => error.into(),
+                },
+                Err(_) => "it has just ended".into(),
+            };
+            let error: &dyn Error = &*error;
+            tracing::warn!(%sandbox, error, "a sandbox of a pool is of no use; the session gets a new one");
+        }
+        let _starting = context.session_starts();
+        let permit = self.unless_ended(context.boots.acquire()).await?;
+        let queue = created.elapsed();
+        // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
+        let mut reached = self
+            .attend(start::reach(&context, shared.sandbox, &spec.agent))
+            .await
+            .map_err(EndReason::host)?;
+        drop(permit);
+        reached.phases.queue = queue;
+        Ok(reached)
+    }
+
+    /// Records what has become of the session.
+    pub(super) async fn give_back(
+        &mut self,
+        generation: Generation,
+        reason: &EndReason,
+    ) -> Result<(), DirectoryError> {
+        let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
+        if matches!(reason, EndReason::Hibernated) {
+            let configured = self.spec.hibernation.and_then(|hibernation| hibernation.keep);
+            let keep = configured.unwrap_or_else(|| self.life.lifetime_left(Instant::now()));
+            let recorded = context.directory.hibernate(&shared.key, generation, keep);
+            match self.attend(recorded).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    let error: &dyn Error = &error;
+                    tracing::error!(session = %shared.key, error, "a hibernated session could not be recorded and is lost");
+                }
+            }
+            self.attend(context.driver.forget(shared.sandbox)).await;
+        }
+        self.attend(context.directory.end(&shared.key, generation, reason))
+            .await
+    }
+}

@@ -1,0 +1,63 @@
+"""Sessions that are kept while nobody uses them, and go on where they were."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from harness.aws import Aws, Runtime, agent_zip
+from harness.metrics import metric
+from harness.server import SMALL_SANDBOXES, Server
+from harness.waiting import consistently, wait_until
+
+READY_TIMEOUT = 120.0
+HIBERNATE_TIMEOUT = 60.0
+
+pytestmark = pytest.mark.microvm
+
+
+def kept(server: Server) -> list[str]:
+    """The folders of hibernated sessions."""
+    folder = server.data / "hibernated"
+    return [entry.name for entry in folder.iterdir()] if folder.exists() else []
+
+
+def hibernated(server: Server, count: int) -> None:
+    wait_until("sessions to hibernate", lambda: metric(server, "sessions") == count, HIBERNATE_TIMEOUT)
+
+
+def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: Callable[..., Server]) -> None:
+    sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2}
+    server = own_server("microvm", "hibernation", sandbox=sandbox)
+    runtime = Aws(server, "PYTHON_3_13").deploy(agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2")
+    session, stopped, busy = runtime.session(), runtime.session(), runtime.session()
+    busy.do("ping", status="HealthyBusy")
+    session.do("remember", value="in memory")
+    session.do("write", name="note", text="on disk")
+    before = session.do("whoami")
+    stopped.do("remember", value="to be forgotten")
+    hibernated(server, 1)
+    # On a slow machine one may have been woken by its own next request meanwhile.
+    assert metric(server, "hibernations_total", outcome="hibernated") >= 2
+    assert metric(server, "hibernations_total", outcome="lost") == 0
+    assert len(kept(server)) == 2
+    consistently("the busy session stays", lambda: metric(server, "sessions") == 1, 3)
+    stopped.stop()
+    assert len(kept(server)) == 1
+    server.kill()
+    # On another port.
+    runtime = Runtime(Aws(server.start(), "PYTHON_3_13"), runtime.id, runtime.arn)
+    session, stopped = runtime.session(session.id), runtime.session(stopped.id)
+    asked = time.time()
+    assert session.do("recall") == "in memory"
+    after = session.do("whoami")
+    assert session.do("read", name="note") == "on disk"
+    assert metric(server, "session_starts_total", origin="woken") >= 1
+    assert (after["pid"], after["hostname"]) == (before["pid"], before["hostname"])
+    assert after["random"] != before["random"]
+    assert asked - 0.5 < after["time"] < time.time() + 0.5
+    assert stopped.do("recall") is None
+    runtime.delete()
+    assert kept(server) == []
+    server.stop()
+    server.assert_nothing_left()
