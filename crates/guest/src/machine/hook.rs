@@ -56,13 +56,35 @@ impl Listeners {
         })
     }
 
-    /// Tells every process and waits for the answers. Nobody can connect afterwards.
-    pub(super) async fn tell(self) -> Resumed {
+    /// Tells every process. Nobody can connect afterwards.
+    pub(super) async fn tell(self) -> Told {
         self.accepting.abort();
         // What remains of it if this fails is a socket that refuses connections.
         fs::remove_file(&self.socket).ok();
         let connected = std::mem::take(&mut *self.connected.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut answers: JoinSet<bool> = connected.into_iter().map(tell_one).collect();
+        let mut told = Vec::new();
+        for mut process in connected {
+            // One that has ended meanwhile is not told. A byte finds room in any socket's empty queue.
+            if process.write_all(b"R").await.is_ok() {
+                told.push(process);
+            }
+        }
+        Told(told)
+    }
+}
+
+/// Processes that have been told and owe an answer.
+#[derive(Debug)]
+pub(super) struct Told(Vec<UnixStream>);
+
+impl Told {
+    /// Waits for the answers.
+    pub(super) async fn answers(self) -> Resumed {
+        let mut answers: JoinSet<bool> = self
+            .0
+            .into_iter()
+            .map(|mut process| async move { process.read_u8().await.is_ok() })
+            .collect();
         let mut resumed = Resumed::default();
         let mut expected = answers.len();
         let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
@@ -74,11 +96,6 @@ impl Listeners {
         resumed.told += resumed.silent;
         resumed
     }
-}
-
-/// Whether the process was still there and has answered.
-async fn tell_one(mut process: UnixStream) -> bool {
-    process.write_all(b"R").await.is_ok() && process.read_u8().await.is_ok()
 }
 
 async fn accept(listener: UnixListener, connected: Arc<Mutex<Vec<UnixStream>>>) {
@@ -136,7 +153,7 @@ mod tests {
         while listeners.connected.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        let resumed = listeners.tell().await;
+        let resumed = listeners.tell().await.answers().await;
         assert_eq!((resumed.told, resumed.silent), (1, 0));
         assert!(UnixStream::connect(&hook.socket).await.is_err());
     }
@@ -150,7 +167,7 @@ mod tests {
         while listeners.connected.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        let resumed = listeners.tell().await;
+        let resumed = listeners.tell().await.answers().await;
         assert_eq!((resumed.told, resumed.silent), (1, 1));
     }
 }

@@ -9,6 +9,7 @@
 
 mod cgroup;
 mod hook;
+mod identity;
 mod port;
 mod root;
 mod seed;
@@ -111,14 +112,13 @@ impl Machine {
         if let Some(entropy) = &start.entropy_hex {
             seed::add_entropy(entropy)?;
         }
-        rustix::system::sethostname(start.hostname.as_bytes())
-            .doing(|| "setting the host name".to_owned())?;
         loopback::up()?;
         if let Some(root) = &start.root {
             let scratch = root::switch_to(root)?;
             *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = Some(scratch);
-            root::name_machine(&start.hostname)?;
         }
+        identity::mount()?;
+        identity::renew(&start.hostname)?;
         if let Some(wanted) = &start.snapshot {
             let listeners = Listeners::open(wanted)?;
             *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
@@ -126,23 +126,24 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them; the
-    /// agent's processes come last, because they use it all.
+    /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them. The agent's
+    /// processes renew theirs while the machine gets its name.
     pub(crate) async fn resume(&self, resume: &Resume) -> Result<Resumed, Failure> {
         let begun = std::time::Instant::now();
         seed::add_entropy(&resume.entropy_hex)?;
         seed::reseed()?;
-        rustix::system::sethostname(resume.hostname.as_bytes())
-            .doing(|| "setting the host name".to_owned())?;
-        root::name_machine(&resume.hostname)?;
-        root::renew_boot_id()?;
         let listeners = self
             .listeners
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        let mut resumed = match listeners {
-            Some(listeners) => listeners.tell().await,
+        let told = match listeners {
+            Some(listeners) => Some(listeners.tell().await),
+            None => None,
+        };
+        identity::renew(&resume.hostname)?;
+        let mut resumed = match told {
+            Some(told) => told.answers().await,
             None => Resumed::default(),
         };
         resumed.took_micros = micros(begun.elapsed());

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::failure::{Doing as _, Failure};
 
 /// How often the port is looked at while there is no host.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The opened port. It can be opened once at a time.
 #[derive(Debug)]

@@ -19,11 +19,6 @@ use rustix::mount::MountFlags;
 
 use crate::failure::{Doing as _, Failure};
 
-const FRESH_ID: &str = "/proc/sys/kernel/random/uuid";
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Under `/run`, which is memory and not the agent's to write.
-const BOOT_ID_COVER: &str = "/run/boot_id";
-
 const NEW_ROOT: &str = "/newroot";
 const LAYERS: &str = "/layers";
 /// Files only the initramfs needs, which is memory.
@@ -83,34 +78,6 @@ pub(super) fn switch_to(root: &RootFilesystem) -> Result<OwnedFd, Failure> {
     furnish(Path::new(NEW_ROOT))?;
     enter()?;
     Ok(scratch)
-}
-
-/// Gives the machine an identity in the places programs look for it.
-pub(super) fn name_machine(hostname: &str) -> Result<(), Failure> {
-    let mut id = [0; 16];
-    rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())
-        .doing(|| "making a machine id".to_owned())?;
-    fs::create_dir_all("/etc").doing(|| "making /etc".to_owned())?;
-    let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {hostname}\n");
-    for (file, text) in [
-        ("/etc/machine-id", format!("{}\n", hex::encode(id))),
-        ("/etc/hostname", format!("{hostname}\n")),
-        ("/etc/hosts", hosts),
-    ] {
-        fs::write(file, text).doing(|| format!("writing {file}"))?;
-    }
-    Ok(())
-}
-
-/// Gives the machine a boot id of its own: a restored kernel keeps the one of its template, so another covers it.
-pub(super) fn renew_boot_id() -> Result<(), Failure> {
-    let renewing = || "renewing the boot id".to_owned();
-    // The kernel makes a fresh version 4 UUID for every reader of this file.
-    let id = fs::read(FRESH_ID).doing(renewing)?;
-    fs::write(BOOT_ID_COVER, id).doing(renewing)?;
-    rustix::mount::mount_bind(BOOT_ID_COVER, BOOT_ID).doing(renewing)?;
-    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    rustix::mount::mount_remount(BOOT_ID, flags, c"").doing(renewing)
 }
 
 /// Block devices by the serial number the host gave them.
