@@ -123,7 +123,7 @@ async fn make(context: &Context, sandbox: SandboxId, spec: &SessionSpec) -> Resu
         .map_err(NotReady::Host)?;
     let made = async {
         if let Some(begin) = reached.begin.take() {
-            start::start_agent(&reached.guest, begin)
+            start::start_agent(&reached.guest, *begin)
                 .await
                 .map_err(NotReady::Agent)?;
         }

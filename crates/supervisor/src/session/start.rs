@@ -1,13 +1,15 @@
 //! The steps of a start that need no decisions: boot, connect, start the agent; and the end of a sandbox.
 
+use std::error::Error;
 use std::time::Duration;
 
+use coracle_guest_proto::message::StartAgent;
 use coracle_guest_proto::{ChannelStream, MuxError};
 use coracle_types::SandboxId;
 use tokio::time::Instant;
 
 use super::{Context, EndReason, HostFailure, StartPhases};
-use crate::driver::{AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Machine, Start};
+use crate::driver::{AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Machine, Origin, Start};
 use crate::guest::{Guest, GuestError};
 
 /// How long a driver has to remove a sandbox before it is dropped.
@@ -19,18 +21,51 @@ pub(crate) struct Reached {
     pub(crate) guest: Guest,
     /// What the agent prints; there has been nobody to read it yet.
     pub(crate) output: ChannelStream,
-    /// What the guest is to be asked first; nothing when its agent is known to be healthy.
-    pub(crate) begin: Option<Start>,
+    /// How the agent is to be started; nothing when it runs and is known to be healthy.
+    pub(crate) begin: Option<Box<StartAgent>>,
     pub(crate) phases: StartPhases,
 }
 
-/// Boots a sandbox and connects to its guest. What was begun is undone when that fails.
+/// A sandbox that did not come up. Nothing is left of it.
+struct NotReached {
+    was_restored: bool,
+    failure: HostFailure,
+}
+
+impl NotReached {
+    fn booted(failure: HostFailure) -> Self {
+        Self {
+            was_restored: false,
+            failure,
+        }
+    }
+}
+
+/// Boots or restores a sandbox and connects to its guest. A restored one has become one of its own, and is as healthy
+/// as its template was; when that fails, another one is booted. What was begun is undone when all fails.
 pub(crate) async fn reach(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
 ) -> Result<Reached, HostFailure> {
-    reached(context, sandbox, context.driver.boot(sandbox, agent)).await
+    let failure = match attempt(context, sandbox, context.driver.boot(sandbox, agent)).await {
+        Ok(reached) => return Ok(reached),
+        Err(NotReached {
+            was_restored: false,
+            failure,
+        }) => return Err(failure),
+        Err(NotReached { failure, .. }) => failure,
+    };
+    warn_of_boot(sandbox, &failure);
+    let booted = AgentSpec {
+        template: None,
+        ..agent.clone()
+    };
+    let mut reached = attempt(context, sandbox, context.driver.boot(sandbox, &booted))
+        .await
+        .map_err(|error| error.failure)?;
+    reached.phases.origin = Origin::BootedInstead;
+    Ok(reached)
 }
 
 /// Wakes what was hibernated. What was begun is undone when that fails.
@@ -41,21 +76,20 @@ pub(crate) async fn wake(
     hibernated: SandboxId,
 ) -> Result<Reached, HostFailure> {
     let waking = context.driver.wake(sandbox, agent, hibernated);
-    let mut reached = reached(context, sandbox, waking).await?;
-    // Its agent was healthy when it was hibernated: once its guest goes on, nothing is left to begin.
-    reached.begin = None;
-    if let Err(error) = reached.guest.go_on().await {
-        destroy(&mut *reached.machine, sandbox).await;
-        return Err(HostFailure::Guest(error));
-    }
-    Ok(reached)
+    attempt(context, sandbox, waking)
+        .await
+        .map_err(|error| error.failure)
 }
 
-async fn reached(
+fn warn_of_boot(sandbox: SandboxId, error: &(dyn Error + 'static)) {
+    tracing::warn!(%sandbox, error, "a restored sandbox did not resume; another one is booted instead");
+}
+
+async fn attempt(
     context: &Context,
     sandbox: SandboxId,
     booting: impl Future<Output = Result<Booted, BootError>>,
-) -> Result<Reached, HostFailure> {
+) -> Result<Reached, NotReached> {
     let timeout = context.config.boot_timeout;
     let Booted {
         channel,
@@ -65,8 +99,8 @@ async fn reached(
         timing,
     } = tokio::time::timeout(timeout, booting)
         .await
-        .map_err(|_| HostFailure::BootTimeout(timeout))?
-        .map_err(HostFailure::Boot)?;
+        .map_err(|_| NotReached::booted(HostFailure::BootTimeout(timeout)))?
+        .map_err(|error| NotReached::booted(HostFailure::Boot(error)))?;
     let mut phases = StartPhases {
         origin,
         ..StartPhases::default()
@@ -79,20 +113,41 @@ async fn reached(
         } += took;
     }
     let began = Instant::now();
-    match connect(channel).await {
-        Ok((guest, output)) => {
+    let was_restored = matches!(start, Start::Resume { .. });
+    let coming_up = async {
+        let (guest, output) = connect(channel).await.map_err(HostFailure::Channel)?;
+        let begin = match start {
+            Start::Agent(start) => Some(start),
+            Start::Resume { hostname } => {
+                let resumed = guest.resume(hostname).await.map_err(HostFailure::Guest)?;
+                tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
+                None
+            }
+            // Its agent was healthy when it was hibernated.
+            Start::GoOn => {
+                guest.go_on().await.map_err(HostFailure::Guest)?;
+                None
+            }
+        };
+        Ok((guest, output, begin))
+    };
+    match coming_up.await {
+        Ok((guest, output, begin)) => {
             phases.kernel += began.elapsed();
             Ok(Reached {
                 machine,
                 guest,
                 output,
-                begin: Some(start),
+                begin,
                 phases,
             })
         }
-        Err(error) => {
+        Err(failure) => {
             destroy(&mut *machine, sandbox).await;
-            Err(HostFailure::Channel(error))
+            Err(NotReached {
+                was_restored,
+                failure,
+            })
         }
     }
 }
@@ -103,21 +158,12 @@ async fn connect(channel: Box<dyn BoxableChannel>) -> Result<(Guest, ChannelStre
     Ok((guest, output))
 }
 
-/// Has the guest start the agent's process, or take on its own identity when the agent runs already.
-pub(crate) async fn start_agent(guest: &Guest, start: Start) -> Result<(), EndReason> {
-    let failed = |error| EndReason::host(HostFailure::Guest(error));
-    match start {
-        Start::Agent(start) => guest.start_agent(*start).await.map_err(|error| match error {
-            GuestError::Refused(reason) => EndReason::NotStarted(reason),
-            error => failed(error),
-        }),
-        Start::GoOn => guest.go_on().await.map_err(failed),
-        Start::Resume { hostname } => {
-            let resumed = guest.resume(hostname).await.map_err(failed)?;
-            tracing::debug!(?resumed, "a restored sandbox has become one of its own");
-            Ok(())
-        }
-    }
+/// Has the guest start the agent's process.
+pub(crate) async fn start_agent(guest: &Guest, start: StartAgent) -> Result<(), EndReason> {
+    guest.start_agent(start).await.map_err(|error| match error {
+        GuestError::Refused(reason) => EndReason::NotStarted(reason),
+        error => EndReason::host(HostFailure::Guest(error)),
+    })
 }
 
 /// Ends a sandbox and removes what it had.

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coracle_guest_proto::message::Request;
+use coracle_guest_proto::message::{Request, StartAgent};
 use coracle_types::{Generation, SandboxId, SessionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -21,7 +21,7 @@ use super::{
     SessionHandle, SessionSpec, SessionState, Shared, StartPhases, start,
 };
 use crate::directory::{Claimed, DirectoryError, Left};
-use crate::driver::{Machine, Start};
+use crate::driver::Machine;
 use crate::guest::Guest;
 use crate::lease::{Lease, Usage};
 use crate::logs::SessionLog;
@@ -173,7 +173,7 @@ impl SessionTask {
         machine: &mut dyn Machine,
         guest: &Arc<Guest>,
         log: &SessionLog,
-        begin: Option<Start>,
+        begin: Option<Box<StartAgent>>,
         generation: Generation,
     ) -> EndReason {
         // Commands may have come while the sandbox booted.
@@ -206,10 +206,14 @@ impl SessionTask {
         reason
     }
 
-    async fn start_agent_and_serve(&mut self, mut running: Running<'_>, begin: Option<Start>) -> EndReason {
+    async fn start_agent_and_serve(
+        &mut self,
+        mut running: Running<'_>,
+        begin: Option<Box<StartAgent>>,
+    ) -> EndReason {
         let is_healthy = begin.is_none();
         if let Some(begin) = begin
-            && let Err(reason) = self.attend(start::start_agent(running.guest, begin)).await
+            && let Err(reason) = self.attend(start::start_agent(running.guest, *begin)).await
         {
             return reason;
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::HostFailure;
-use crate::driver::BootPhase;
+use crate::driver::{BootPhase, Origin, TemplateSpec};
 
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_exits_while_starting_is_quoted_and_tried_afresh() {
@@ -51,6 +51,28 @@ async fn an_agent_that_is_never_healthy_has_its_time_and_no_more() {
         assert_eq!(world.ends(), ["never_healthy"]);
         world.finish().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_sandbox_does_not_resume_boots_another_one() {
+    let world = World::new();
+    let mut unlucky = SessionSpec::clone(&spec(&[("SIMULATED_RESTORE", "fail")]));
+    unlucky.agent.template = Some(TemplateSpec {
+        init_timeout: Duration::from_secs(30),
+        warm_up: None,
+    });
+    let lease = world.acquire("one", &Arc::new(unlucky)).await.unwrap();
+    assert_eq!(lease.start_phases().origin, Origin::BootedInstead);
+    let (status, answer) = post(&lease, json!("still served")).await.unwrap();
+    assert_eq!((status, answer), (StatusCode::OK, json!("still served")));
+    drop(lease);
+    assert_eq!(world.driver.boots(), 2);
+    assert_eq!(
+        world.driver.live(),
+        1,
+        "the one that did not resume is still there"
+    );
+    world.finish().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,9 +9,12 @@
 //! What fails on the way leaves a draft, which is removed.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use coracle_artifact::scratch::ScratchTemplate;
 use coracle_guest_proto::SNAPSHOT_READY;
 use coracle_types::SandboxId;
 use coracle_vmm::Accelerator;
@@ -121,7 +124,7 @@ impl Microvms {
         Ok(ingredients.key()?)
     }
 
-    pub(super) async fn find_template(&self, key: &str) -> std::io::Result<Option<Template>> {
+    pub(super) async fn find_template(&self, key: &str) -> io::Result<Option<Template>> {
         let (templates, key) = (Arc::clone(&self.templates), key.to_owned());
         blocking(move || templates.find(&key)).await
     }
@@ -193,7 +196,8 @@ impl Microvms {
             let state = vm.save().await?;
             tokio::fs::write(draft.state(), state).await?;
             let scratch = self.sandboxes().join(sandbox.to_string()).join(SCRATCH_FILE);
-            tokio::fs::rename(scratch, draft.scratch()).await?;
+            let kept = draft.scratch();
+            blocking(move || keep_disk(&scratch, &kept)).await?;
             Ok::<_, Cause>(())
         }
         .await;
@@ -237,6 +241,16 @@ impl Microvms {
                 this.making.give_up(key);
             }
         });
+    }
+}
+
+/// Moves a disk that no machine writes any more. Templates may be on a file system of their own.
+fn keep_disk(from: &Path, to: &Path) -> Result<(), Cause> {
+    match std::fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            Ok(ScratchTemplate::at(from.to_owned()).copy_to(to)?)
+        }
+        moved => Ok(moved?),
     }
 }
 

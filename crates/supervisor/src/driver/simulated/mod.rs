@@ -35,6 +35,7 @@
 //! |---|---|
 //! | `SIMULATED_PREPARE` | `refuse:<text>`: the version cannot be prepared |
 //! | `SIMULATED_BOOT` | `fail`: the sandbox does not boot; `slow:<milliseconds>` |
+//! | `SIMULATED_RESTORE` | `fail`: a sandbox restored from a template does not resume; without it, there are no templates |
 //! | `SIMULATED_START` | `refuse`: the guest cannot start it; `exit:<code>`; `never-healthy`: answers 503; `silent`: never answers a ping; `slow:<milliseconds>` until it listens |
 //! | `SIMULATED_HIBERNATE` | `fail`: it cannot be hibernated; `slow:<milliseconds>` |
 //! | `SIMULATED_WAKE` | `fail`: it cannot be woken |
@@ -221,13 +222,14 @@ impl Driver for SimulatedDriver {
             user: None,
             snapshot: None,
         };
-        Ok(self.plugged_in(
-            sandbox,
-            kept,
-            Start::Agent(Box::new(start)),
-            Origin::Booted,
-            began,
-        ))
+        let restored = agent.template.is_some() && agent.environment.contains_key("SIMULATED_RESTORE");
+        let (start, origin) = if restored {
+            let hostname = sandbox.to_string();
+            (Start::Resume { hostname }, Origin::Restored)
+        } else {
+            (Start::Agent(Box::new(start)), Origin::Booted)
+        };
+        Ok(self.plugged_in(sandbox, kept, start, origin, began))
     }
 
     async fn wake(
