@@ -10,7 +10,7 @@
 //! they are on this machine or the operator allows otherwise.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coracle_auth::token::{self, Bearer, IssuerKeys, TokenError, TokenRules};
@@ -72,7 +72,8 @@ pub enum IssuerError {
 /// What is known of issuers.
 #[derive(Debug)]
 pub struct Issuers {
-    http: reqwest::Client,
+    /// Made when it is first needed: a machine without certificates of authorities has use for a server, too.
+    http: OnceLock<reqwest::Client>,
     allow_plain_http: bool,
     known: Mutex<HashMap<String, Arc<Issuer>>>,
 }
@@ -100,19 +101,12 @@ struct Discovery {
 
 impl Issuers {
     /// Knows nobody yet.
-    ///
-    /// # Errors
-    /// When TLS cannot be set up.
-    pub fn new(allow_plain_http: bool) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(Self {
-            http,
+    pub fn new(allow_plain_http: bool) -> Self {
+        Self {
+            http: OnceLock::new(),
             allow_plain_http,
             known: Mutex::default(),
-        })
+        }
     }
 
     /// Judges a token of the issuer whose discovery document is at `url`.
@@ -188,12 +182,23 @@ impl Issuers {
         })
     }
 
+    fn http(&self) -> Result<&reqwest::Client, reqwest::Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
     async fn document(&self, url: &str) -> Result<Vec<u8>, IssuerError> {
         let parsed: Url = url.parse().map_err(|_| IssuerError::NoUrl(url.to_owned()))?;
         if parsed.scheme() != "https" && !(self.allow_plain_http || is_on_this_machine(&parsed)) {
             return Err(IssuerError::Plain(url.to_owned()));
         }
-        let mut response = self.http.get(parsed).send().await?.error_for_status()?;
+        let mut response = self.http()?.get(parsed).send().await?.error_for_status()?;
         let mut document = Vec::new();
         while let Some(piece) = response.chunk().await? {
             document.extend_from_slice(&piece);
@@ -235,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_issuer_that_cannot_be_asked_is_no_refusal_of_the_token() {
-        let issuers = Issuers::new(false).unwrap();
+        let issuers = Issuers::new(false);
         for url in [
             "http://issuer.example/.well-known/openid-configuration",
             "nonsense",

@@ -74,9 +74,6 @@ pub enum ServeError {
     /// The objects.
     #[error("the objects of the S3 side cannot be opened")]
     S3(#[from] S3OpenError),
-    /// Whom to ask about tokens.
-    #[error("issuers of tokens cannot be asked, because TLS cannot be set up")]
-    Issuers(#[source] reqwest::Error),
     /// The driver.
     #[error("no sandbox could be made on this machine")]
     Driver(#[from] DriverError),
@@ -186,7 +183,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             rates,
             mcp: McpSessions::default(),
             stops: TokenLocks::default(),
-            issuers: Issuers::new(config.authorizers.allow_plain_http).map_err(ServeError::Issuers)?,
+            issuers: Issuers::new(config.authorizers.allow_plain_http),
             client_claims: config.authorizers.client_claims.clone(),
             public_url: config.public_url.clone(),
             logs: logs.clone(),
