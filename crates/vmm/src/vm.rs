@@ -206,7 +206,11 @@ impl Vm {
     /// # Errors
     /// When QEMU does not accept the state; the machine is then to be destroyed.
     pub async fn restore(&mut self, state: &[u8]) -> Result<(), VmError> {
-        let mut monitor = self.monitor().await?;
+        let monitor = self.monitor().await?;
+        self.take_in(monitor, state).await
+    }
+
+    async fn take_in(&mut self, mut monitor: Qmp<UnixStream>, state: &[u8]) -> Result<(), VmError> {
         let restored = tokio::select! {
             restored = snapshot::restore(&mut monitor, &self.sockets, state) => restored,
             _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
@@ -260,9 +264,11 @@ impl Vm {
     pub async fn wake(&mut self, state: &[u8], pages: PathBuf) -> Result<(), VmError> {
         let no_original = || VmError::Memory(io::Error::other("the machine was not made to be woken"));
         let original = self.original.clone().ok_or_else(no_original)?;
+        // A QEMU that answers has mapped its memory.
+        let monitor = self.monitor().await?;
         let pid = self.pid;
         memory_work(move || own_pages::load(pid, &original, &File::open(pages)?)).await?;
-        self.restore(state).await
+        self.take_in(monitor, state).await
     }
 
     /// Waits until the machine has ended and says how, with the last lines of its console.
