@@ -185,7 +185,7 @@ def alpine_like(architecture: str = ARCHITECTURE) -> Image:
 @pytest.mark.microvm
 def test_an_image_with_musl_and_busybox_runs_as_root_from_an_index(aws: Aws, registry: DebianRegistry) -> None:
     both = index({OTHER_ARCHITECTURE: alpine_like(OTHER_ARCHITECTURE), ARCHITECTURE: alpine_like()})
-    runtime = deploy(aws, registry.push(both, "alpine-like"))
+    runtime = deploy(aws, registry.push(both, "alpine-like"), platformVersion="V2")
     session = runtime.session()
     found = told(session.invoke(b"/etc/passwd"))
     session.stop()
@@ -205,7 +205,7 @@ def test_a_node_agent_runs_from_an_imported_archive(aws: Aws, server: Server, tm
     said = coracle_image(server, "import", str(archive), "--name", name)
     assert made.digest in said
     assert f"imported as {name}" in coracle_image(server, "list")
-    session = deploy(aws, name).session()
+    session = deploy(aws, name, platformVersion="V2").session()
     answer = json.loads(session.invoke(b"{}")["response"].read())
     session.stop()
     assert answer["folder"] == "/app"
