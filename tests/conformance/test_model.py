@@ -38,7 +38,7 @@ CONTROL = [
     "GetResourcePolicy",
     "DeleteResourcePolicy",
 ]
-DATA = ["GetAgentCard", "InvokeAgentRuntime", "StopRuntimeSession"]
+DATA = ["GetAgentCard", "InvokeAgentRuntime", "InvokeAgentRuntimeCommand", "StopRuntimeSession"]
 SESSION_HEADER = "X-Amzn-Bedrock-AgentCore-Runtime-Session-Id"
 
 
@@ -102,6 +102,7 @@ class World:
             "tagKeys": ["key"],
             "policy": policy(self.arn),
             "runtimeSessionId": new_session(),
+            "body": {"command": "true"},
         }
         required = self.operation(name).input_shape.required_members
         return {member: values[member] for member in members if member in required and member in values}
@@ -516,4 +517,41 @@ def test_stop_takes_every_member(world: World, capsys: pytest.CaptureFixture[str
             assert stopped == {"runtimeSessionId": session, "statusCode": 200}
 
         score.case(str(more), check)
+    score.report(capsys)
+
+
+def test_a_command_takes_every_member(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    score = Score("InvokeAgentRuntimeCommand, valid")
+    shape = world.operation("InvokeAgentRuntimeCommand").input_shape
+    given = {
+        "contentType": "application/json",
+        "accept": "application/vnd.amazon.eventstream",
+        "runtimeSessionId": new_session(),
+        "traceId": "Root=1-58406520-a006649127e371903a2de979",
+        "traceParent": "00-58406520a006649127e371903a2de979-4c721bf33e3caf8f-01",
+        "traceState": "vendor=1",
+        "baggage": "key=value",
+        "qualifier": "present",
+        "accountId": "000000000000",
+        "body": {"command": "true", "timeout": 1},
+    }
+    assert set(shape.members) - {"agentRuntimeArn"} == set(given), "a member that is not tested"
+
+    def check(members: dict[str, Any]) -> None:
+        members = {"agentRuntimeArn": world.arn, "body": {"command": "echo"}} | members
+        answer = world.aws.data.invoke_agent_runtime_command(**members)
+        assert answer["contentType"] == "application/vnd.amazon.eventstream"
+        for echo in ("runtimeSessionId", "traceId", "traceParent", "traceState", "baggage"):
+            if echo in members:
+                assert answer[echo] == members[echo], echo
+        chunks = [event["chunk"] for event in answer["stream"]]
+        assert chunks[0] == {"contentStart": {}}
+        # The simulated agent runs nothing: it says what it was to run.
+        assert "".join(chunk["contentDelta"]["stdout"] for chunk in chunks[1:-1]) == members["body"]["command"]
+        assert chunks[-1] == {"contentStop": {"exitCode": 0, "status": "COMPLETED"}}
+
+    for member, value in given.items():
+        score.case(member, lambda member=member, value=value: check({member: value}))
+    score.case("all at once", lambda: check(given))
+    score.case("longest", lambda: check({"body": {"command": "x" * 65536, "timeout": 3600}}))
     score.report(capsys)

@@ -92,6 +92,8 @@ class Raw:
         if query:
             target += "?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote)
         if body and not payload:
-            headers["Content-Type"] = "application/json"
-            payload = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+            # One member may be the whole body.
+            content = body.get(operation.input_shape.serialization.get("payload"), body)
+            payload = json.dumps(content).encode()
         return self.send(operation.http["method"], target, headers, payload)
