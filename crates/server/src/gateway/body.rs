@@ -28,7 +28,7 @@ pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 /// Bodies up to this size stay in memory.
 const IN_MEMORY: usize = 256 * 1024;
 /// How much of a spooled file is read at a time.
-const READ_SIZE: usize = 128 * 1024;
+const READ_SIZE: usize = 32 * 1024;
 /// How long a client may send nothing in the middle of a body.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take for a whole body.
