@@ -148,7 +148,6 @@ find_missing_packages() {
         need docker-registry "is where the tests' container images are pulled from" has docker-registry
         need busybox-static "is the shell in one of these images" has busybox
         need musl-tools "builds a program for an image without the C library of Debian" has musl-gcc
-        need nodejs "runs an agent in one of these images" has node
     fi
 }
 

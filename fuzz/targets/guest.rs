@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use coracle_guest_proto::message::{Dialed, ToHost};
-use coracle_guest_proto::{HostEnd, StreamHeader, frame, handshake, log};
+use coracle_guest_proto::{HostEnd, StreamHeader, command, frame, handshake, log};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
 
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        match kind % 5 {
+        match kind % 6 {
             0 => {
                 let mut left = sent;
                 while frame::read::<ToHost>(&mut left).await.is_ok() {}
@@ -30,7 +30,11 @@ fuzz_target!(|input: &[u8]| {
                 while log::read(&mut left).await.is_ok() {}
             }
             3 => hello(sent).await,
-            _ => channel(sent).await,
+            4 => channel(sent).await,
+            _ => {
+                let mut left = sent;
+                while command::read(&mut left).await.is_ok() {}
+            }
         }
     });
 });

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from javascript import NODE, npm_packages
 from suite.server import BUCKET, REGION, ROLE, Server, new_name, new_session, until
 
 HERE = Path(__file__).resolve().parent
@@ -42,11 +43,8 @@ def aws_cli() -> Path:
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
     packages = ["@aws-sdk/client-bedrock-agentcore", "@aws-sdk/client-bedrock-agentcore-control"]
-    install = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *packages]
-    return installed("javascript", Path("node_modules", packages[1], "package.json"), install)
+    return npm_packages(CLIENTS / "aws-sdk", *packages)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +133,7 @@ def test_the_aws_cli_runs_the_life_of_a_runtime(server: Server, aws_cli: Path, t
 def test_the_javascript_sdk_runs_the_life_of_a_runtime(server: Server, node_modules: Path) -> None:
     script = node_modules / "life.mjs"
     shutil.copy(HERE / "clients" / "life.mjs", script)
-    command = ["node", str(script), *code(server), ROLE, new_name()]
+    command = [str(NODE), str(script), *code(server), ROLE, new_name()]
     environment = server.environment() | {"AWS_REGION": REGION}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "done"), done.stderr

@@ -54,9 +54,7 @@ def test_failures_on_the_wire_are_events(protocol_server: Server, protocols: Aws
     assert (answer.status, event["type"], event["code"]) == (400, "RUN_ERROR", "VALIDATION_ERROR")
 
 
-def test_the_same_events_come_over_a_websocket(
-    protocol_server: Server, protocols: Aws, session: AgentSession
-) -> None:
+def test_the_same_events_come_over_a_websocket(protocol_server: Server, protocols: Aws, session: AgentSession) -> None:
     message = {"id": "u1", "role": "user", "content": "to be"}
     run: dict[str, Any] = {"threadId": "t", "runId": "r", "state": {}, "messages": [message]}
     run |= {"tools": [], "context": [], "forwardedProps": {}}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.aws import AGENTS, AgentSession, Aws, Runtime
+from harness.aws import AGENTS, Aws, Runtime
 from harness.containers import (
     ARCHITECTURE,
     OTHER_ARCHITECTURE,
@@ -29,6 +29,7 @@ from harness.containers import (
 )
 from harness.registry import PASSWORD, USER, BadRegistry, DebianRegistry, TokenGate
 from harness.server import BINARIES, IMAGES, Server
+from javascript import NODE
 
 # A pull of a small image, beside other tests.
 PULL_TIMEOUT = 120.0
@@ -174,10 +175,13 @@ def test_a_static_image_runs_as_it_says(aws: Aws, registry: DebianRegistry) -> N
 def alpine_like(architecture: str = ARCHITECTURE) -> Image:
     """As Alpine is: the C library musl, and BusyBox for a shell. No mirror of Alpine's is needed for it."""
     loader = next(Path("/lib").glob("ld-musl-*.so.1"))
-    script = b"#!/bin/sh -e\ncd /srv\nexport STARTED_BY=$0\nexec witness \"$@\"\n"
+    script = b'#!/bin/sh -e\ncd /srv\nexport STARTED_BY=$0\nexec witness "$@"\n'
     layers = [
         Layer().file("bin/busybox", Path("/bin/busybox")).link("bin/sh", "busybox").file(f"lib/{loader.name}", loader),
-        Layer().add("usr/local/bin/witness", musl_witness(), mode=0o755).add("start.sh", script, mode=0o755).folder("srv"),
+        Layer()
+        .add("usr/local/bin/witness", musl_witness(), mode=0o755)
+        .add("start.sh", script, mode=0o755)
+        .folder("srv"),
     ]
     return image(layers, architecture=architecture, Entrypoint=["/start.sh"], Cmd=["a"])
 
@@ -197,7 +201,7 @@ def test_an_image_with_musl_and_busybox_runs_as_root_from_an_index(aws: Aws, reg
 
 @pytest.mark.microvm
 def test_a_node_agent_runs_from_an_imported_archive(aws: Aws, server: Server, tmp_path: Path) -> None:
-    layers = [program_layer("node"), Layer().file("app/main.js", AGENTS / "witness.js", 0o644)]
+    layers = [program_layer(NODE), Layer().file("app/main.js", AGENTS / "witness.js", 0o644)]
     made = image(layers, WorkingDir="/app", User="1000:1000", Cmd=["node", "main.js"])
     archive = tmp_path / "node.tar"
     archive.write_bytes(layout_archive(made))
@@ -214,7 +218,15 @@ def test_a_node_agent_runs_from_an_imported_archive(aws: Aws, server: Server, tm
 
 
 def coracle_image(server: Server, *arguments: str) -> str:
-    command = [str(BINARIES / "coracle"), "image", *arguments, "--data-dir", str(server.data), "--images-dir", str(IMAGES)]
+    command = [
+        str(BINARIES / "coracle"),
+        "image",
+        *arguments,
+        "--data-dir",
+        str(server.data),
+        "--images-dir",
+        str(IMAGES),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -362,7 +374,9 @@ def test_layers_that_are_not_what_they_should_be(pulling: Aws, registry: DebianR
     other = image([Layer().add("file", b"x")], compress=[lambda _: gzip.compress(b"no archive")], Cmd=["/file"])
     reason = refused(pulling, registry.push(other, "noise"))
     assert "layer 1 of the image" in reason, reason
-    changed = image([Layer().add("file", b"x")], compress=[lambda _: Layer().add("file", b"y").archive()], Cmd=["/file"])
+    changed = image(
+        [Layer().add("file", b"x")], compress=[lambda _: Layer().add("file", b"y").archive()], Cmd=["/file"]
+    )
     assert "configuration says" in (reason := refused(pulling, registry.push(changed, "changed"))), reason
 
 
@@ -463,8 +477,8 @@ def test_deploy_builds_an_image_and_uploads_it(
     asked = tmp_path / "asked"
     builder = programs / "buildah"
     builder.write_text(
-        f"#!/bin/sh\necho \"$@\" >> {asked}\ncase $1 in\n"
-        f"images) echo sha256:{'a' * 64} ;;\npush) /bin/cp {archive} \"${{3#oci-archive:}}\" ;;\nesac\n"
+        f'#!/bin/sh\necho "$@" >> {asked}\ncase $1 in\n'
+        f'images) echo sha256:{"a" * 64} ;;\npush) /bin/cp {archive} "${{3#oci-archive:}}" ;;\nesac\n'
     )
     builder.chmod(0o755)
     done = agentcore(server, project, programs, "deploy", "--json")

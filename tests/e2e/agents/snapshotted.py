@@ -117,10 +117,10 @@ started = int(time.time())
 # As libraries do when they are imported or warmed up.
 unique()
 token = secrets.token_hex(8)
-temporary = tempfile.NamedTemporaryFile("w", delete=False)
+temporary = tempfile.NamedTemporaryFile("w", delete=False)  # noqa: SIM115
 temporary.write("from before")
 temporary.flush()
-log = open("/tmp/log", "w")
+log = open("/tmp/log", "w")  # noqa: SIM115
 log.write("one half, ")
 listener = socket.create_server(("127.0.0.1", 0))
 threading.Thread(target=echo, args=(listener,), daemon=True).start()

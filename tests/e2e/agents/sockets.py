@@ -1,4 +1,4 @@
-"""An agent with a WebSocket, on the `bedrock-agentcore` SDK. It echoes, unless a message is `{"do": "<command>", …}`."""
+"""An agent with a WebSocket, on the `bedrock-agentcore` SDK: it echoes unless a message is `{"do": "<command>", …}`."""
 
 import asyncio
 import json

@@ -36,8 +36,7 @@ async def main(url, session):
         streamed = [event async for event in streaming.send_message(message("three four"))]
 
         # A client that went away comes back to its task.
-        async for task, _ in streaming.send_message(message("five six seven eight nine ten")):
-            break
+        task, _ = await anext(streaming.send_message(message("five six seven eight nine ten")))
         rest = [event async for event in streaming.resubscribe(TaskIdParams(id=task.id))]
         finished = await streaming.get_task(TaskQueryParams(id=task.id))
         print(

@@ -1,19 +1,16 @@
 """Client programs: official clients of the protocols, each in its own process with packages of its own."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.aws import Aws, host_python
-from harness.packages import INSTALL_TIMEOUT, installed
+from harness.packages import installed
 from harness.server import CACHE, Server
+from javascript import NODE, npm_packages
 
 CLIENTS = Path(__file__).resolve().parents[1] / "clients"
 # A session may have to be started first.
@@ -28,27 +25,14 @@ def run_python(server: Server, client: str, requirements: tuple[str, ...], *argu
 
 def run_node(server: Server, aws: Aws, client: str, packages: tuple[str, ...], *arguments: str) -> Any:
     """Runs one of the clients with these packages from npm, and returns the JSON that it prints."""
-    folder = _node_modules(packages)
+    folder = npm_packages(CACHE / "clients" / "-".join(package.replace("/", "_") for package in packages), *packages)
     for program in (f"{client}.mjs", "signing.mjs"):
         shutil.copy(CLIENTS / program, folder)
     keys = {"AWS_ACCESS_KEY_ID": aws.access_key, "AWS_SECRET_ACCESS_KEY": aws.secret_key}
-    return _run(["node", str(folder / f"{client}.mjs"), *arguments], server.client_environment() | keys)
+    return _run([str(NODE), str(folder / f"{client}.mjs"), *arguments], server.client_environment() | keys)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> Any:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _node_modules(packages: tuple[str, ...]) -> Path:
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm")
-    folder = CACHE / "clients" / "-".join(package.replace("/", "_") for package in packages)
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder.parent))
-        install = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", *packages]
-        subprocess.run(install, cwd=draft, env=dict(os.environ), timeout=INSTALL_TIMEOUT, check=True)
-        draft.rename(folder)
-    return folder

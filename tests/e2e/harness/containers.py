@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import platform
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -36,7 +35,7 @@ class Layer:
 
     def __init__(self) -> None:
         self._buffer = io.BytesIO()
-        self._archive = tarfile.open(fileobj=self._buffer, mode="w", format=tarfile.PAX_FORMAT)
+        self._archive = tarfile.TarFile(fileobj=self._buffer, mode="w", format=tarfile.PAX_FORMAT)
 
     def add(self, name: str, content: bytes = b"", **members: Any) -> "Layer":
         """Adds an entry: a file unless `type` says otherwise."""
@@ -160,13 +159,11 @@ def musl_witness() -> bytes:
     return witness("musl-gcc")
 
 
-def program_layer(program: str) -> Layer:
+def program_layer(path: Path) -> Layer:
     """A program of this machine with the libraries it is linked to."""
-    path = shutil.which(program)
-    assert path, f"{program} is not installed"
     listed = subprocess.run(["ldd", path], capture_output=True, text=True, timeout=60, check=True).stdout
     libraries = [word for line in listed.splitlines() for word in line.split() if word.startswith("/")]
-    layer = Layer().file(f"usr/local/bin/{program}", Path(path).resolve())
+    layer = Layer().file(f"usr/local/bin/{path.name}", path)
     for library in libraries:
         layer.file(library.lstrip("/"), Path(library).resolve())
     return layer

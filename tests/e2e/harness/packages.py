@@ -1,4 +1,4 @@
-"""Python packages from the registry: in the zip of an agent, for whatever Python it runs on, or for a client program."""
+"""Python packages from the registry: in the zip of an agent, for whatever Python it runs on, or for a client."""
 
 import compileall
 import hashlib
@@ -34,7 +34,9 @@ def installed(requirements: tuple[str, ...], python: str) -> Path:
     command += ["--target", str(draft), "--only-binary", ":all:", "--python-version", version]
     for glibc in GLIBC:
         command += ["--platform", f"manylinux_{glibc}_{platform.machine()}"]
-    done = subprocess.run([*command, *requirements], capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+    done = subprocess.run(
+        [*command, *requirements], capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False
+    )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
     if python == host_python():
         # Emulated guests import several times faster what is compiled. A zip does not keep the times of files.

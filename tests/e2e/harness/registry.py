@@ -79,7 +79,9 @@ class DebianRegistry:
     def _put(self, place: str, content: bytes, kind: str) -> None:
         self._request("PUT", place, content, {"Content-Type": kind})
 
-    def _request(self, method: str, place: str, content: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
+    def _request(
+        self, method: str, place: str, content: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> Any:
         url = place if place.startswith("http") else f"http://{self.host}{place}"
         headers = dict(headers or {})
         if self._authorization:
