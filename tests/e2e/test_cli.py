@@ -11,6 +11,7 @@ import pytest
 
 from harness.aws import Aws, new_session_id
 from harness.server import BINARIES, ROOT, Server
+from harness.terminal import Terminal
 from harness.waiting import wait_until
 
 DEPLOY_TIMEOUT = 240
@@ -44,6 +45,9 @@ class Cli:
         done = self._run(arguments, 60)
         assert done.returncode in (1, 3), done.stderr
         return done.stderr if done.returncode == 3 else ""
+
+    def terminal(self, *arguments: str) -> "Terminal":
+        return Terminal([str(BINARIES / "agentcore"), *arguments], self._project, self._environment)
 
     def start(self, output: Path, *arguments: str) -> subprocess.Popen[bytes]:
         with output.open("wb") as file:
@@ -139,6 +143,52 @@ def test_a_second_deploy_makes_the_next_version(cli: Cli, project: Path, deploye
     assert aws.control.get_agent_runtime(agentRuntimeId=runtime_id)["agentRuntimeVersion"] == "2"
     session = new_session_id()
     assert "Good day!" in cli.run("invoke", "--session-id", session, "hello").stdout
+    cli.run("stop-session", session)
+
+
+def test_endpoints_point_at_versions(cli: Cli, deployed: str, aws: Aws) -> None:
+    """Runs after the second deployment: there are two versions."""
+    versions = cli.run("versions").stdout.splitlines()
+    assert [line.split()[0] for line in versions] == ["2", "1"]
+    assert "served by DEFAULT" in versions[0]
+    assert "version 1" in cli.run("endpoints", "create", "prod", "--version", "1").stderr
+    runtime_id = deployed.rsplit("/", 1)[1]
+    endpoint = aws.control.get_agent_runtime_endpoint(agentRuntimeId=runtime_id, endpointName="prod")
+    assert (endpoint["status"], endpoint["liveVersion"]) == ("READY", "1")
+    assert "prod is READY, serving version 1" in cli.run("endpoints").stdout
+    moved = json.loads(cli.run("endpoints", "update", "prod", "--json").stdout)
+    assert moved["liveVersion"] == "2", "the newest, as no version was named"
+    assert "follows the newest" in cli.run("endpoints", "delete", "DEFAULT", code=2).stderr
+    cli.run("endpoints", "delete", "prod")
+    assert "prod" not in cli.run("endpoints").stdout
+    assert "hint:" in cli.run("endpoints", "delete", "prod", code=3).stderr
+
+
+def test_status_is_watched(cli: Cli, deployed: str, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    watching = cli.start(output, "status", "--watch")
+    try:
+        wait_until("the first look", lambda: "READY" in output.read_text(), 15)
+        cli.run("endpoints", "create", "watched")
+        wait_until("the endpoint that came", lambda: "watched" in output.read_text(), 15)
+        assert watching.poll() is None
+    finally:
+        watching.kill()
+        watching.wait()
+        cli.run("endpoints", "delete", "watched")
+
+
+def test_a_conversation_on_a_terminal(cli: Cli, deployed: str) -> None:
+    with cli.terminal("invoke") as terminal:
+        terminal.wait_for("you › ")
+        terminal.type("I like tea")
+        terminal.wait_for("You said: I like tea")
+        terminal.type("What did I say?")
+        terminal.wait_for("1. I like tea")
+        terminal.type("/session")
+        session = terminal.wait_for(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+        terminal.type("/quit")
+        assert terminal.ended() == 0
     cli.run("stop-session", session)
 
 

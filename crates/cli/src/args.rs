@@ -1,8 +1,14 @@
 //! The command line. Each command's help begins with an example.
 
+mod endpoints;
+mod invoke;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
+pub(crate) use self::invoke::{Card, Invoke, Peer, ToolCommand, Tools};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,12 +72,28 @@ pub(crate) enum Command {
     Deploy(Deploy),
     /// Send the agent a prompt and print its answer as it arrives
     #[command(before_help = "Example: agentcore invoke \"What can you do?\"")]
+    #[command(visible_alias = "i")]
     Invoke(Invoke),
+    /// List and call the tools of an MCP server
+    #[command(before_help = "Example: agentcore tools call add --input '{\"a\": 1, \"b\": 2}'")]
+    Tools(Tools),
+    /// Show the card of an A2A agent
+    #[command(before_help = "Example: agentcore card")]
+    Card(Card),
     /// Show what is deployed
-    #[command(before_help = "Example: agentcore status")]
-    Status,
+    #[command(before_help = "Example: agentcore status --watch", visible_alias = "s")]
+    Status(Status),
+    /// List the versions of the runtime
+    #[command(before_help = "Example: agentcore versions")]
+    Versions,
+    /// List endpoints, make one, point it at a version, delete it
+    #[command(before_help = "Example: agentcore endpoints create prod --version 3")]
+    Endpoints(Endpoints),
     /// Print what the agent wrote to stdout and stderr
-    #[command(before_help = "Example: agentcore logs --follow --since 10m")]
+    #[command(
+        visible_alias = "l",
+        before_help = "Example: agentcore logs --follow --since 10m"
+    )]
     Logs(Logs),
     /// List the sessions that are alive
     #[command(before_help = "Example: agentcore sessions")]
@@ -82,6 +104,17 @@ pub(crate) enum Command {
     /// Delete the runtime, its endpoints and its uploaded code
     #[command(before_help = "Example: agentcore destroy --dry-run")]
     Destroy(Destroy),
+    /// Check the project without sending it anywhere
+    #[command(before_help = "Example: agentcore validate")]
+    Validate,
+    /// Check that this machine, its settings and the server are ready
+    #[command(before_help = "Example: agentcore doctor")]
+    Doctor,
+    /// Print what makes a shell complete commands and flags
+    #[command(
+        before_help = "Example: agentcore completion bash > ~/.local/share/bash-completion/completions/agentcore"
+    )]
+    Completion(Completion),
 }
 
 #[derive(Debug, Args)]
@@ -108,24 +141,10 @@ pub(crate) struct Deploy {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Invoke {
-    /// Text, sent as {"prompt": text}; or a JSON object, sent as it is; or `-` to read either from stdin
-    pub(crate) prompt: String,
-    /// Session to continue: 33 to 256 characters; a new one unless given
-    #[arg(long, value_name = "ID")]
-    pub(crate) session_id: Option<String>,
-    /// Endpoint to call
-    #[arg(long, value_name = "NAME", default_value = "DEFAULT")]
-    pub(crate) endpoint: String,
-    /// User the agent acts for
-    #[arg(long, value_name = "ID")]
-    pub(crate) user_id: Option<String>,
-    /// Print the answer when it is complete
-    #[arg(long, conflicts_with = "stream")]
-    pub(crate) no_stream: bool,
-    /// Print the answer as it arrives (the default)
-    #[arg(long, hide = true)]
-    pub(crate) stream: bool,
+pub(crate) struct Status {
+    /// Show it again whenever it changes, until it is interrupted
+    #[arg(long, short)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
@@ -142,6 +161,9 @@ pub(crate) struct Logs {
     /// Endpoint whose sessions are meant
     #[arg(long, value_name = "NAME", default_value = "DEFAULT")]
     pub(crate) endpoint: String,
+    /// Only lines of this level and above, as far as lines name one
+    #[arg(long, value_enum, value_name = "LEVEL", ignore_case = true)]
+    pub(crate) level: Option<crate::commands::Level>,
     /// Most lines to print of what there is already
     #[arg(long, short = 'n', value_name = "LINES", default_value_t = 1000)]
     pub(crate) limit: u32,
@@ -178,4 +200,11 @@ pub(crate) struct Destroy {
     /// Seconds to wait for the deletion
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }

@@ -1,6 +1,7 @@
 //! Why a command failed, what the user can do about it, and the exit code that says so to a script.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coracle_types::ResourceStatus;
@@ -46,6 +47,14 @@ pub(crate) enum Failure {
     Answer(#[from] EventTooLarge),
     #[error("this program cannot be started")]
     Start(#[source] io::Error),
+    #[error("`{}` cannot be read", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{0} of the checks failed")]
+    Unready(usize),
     #[error("stdin cannot be read")]
     Input(#[source] io::Error),
     #[error("stdout cannot be written")]
@@ -90,7 +99,10 @@ impl Failure {
                 "it goes on without us: see `agentcore status`, or wait longer with --timeout".to_owned(),
             ),
             Self::Agent(_) => Some(LOGS_HINT.to_owned()),
-            Self::Vanished(_) | Self::Answer(_) | Self::Input(_) | Self::Output(_) => None,
+            Self::Unready(_) => Some("what to do is said beside each".to_owned()),
+            Self::File { .. } | Self::Vanished(_) | Self::Answer(_) | Self::Input(_) | Self::Output(_) => {
+                None
+            }
             Self::Start(_) | Self::Declined | Self::Interrupted => None,
         }
     }
@@ -100,11 +112,12 @@ impl Failure {
         match self {
             Self::Settings(SettingsError::NoCredentials | SettingsError::ProfileWithoutKeys(_)) => 5,
             Self::Settings(_) | Self::Project(_) | Self::Package(_) | Self::Usage { .. } => 2,
+            Self::File { .. } => 2,
             Self::Client(error) => client_exit_code(error),
             Self::NotDeployed { .. } => 3,
             Self::Refused { .. } | Self::Agent(_) => 6,
             Self::Interrupted => 130,
-            Self::TooSlow { .. } | Self::Vanished(_) | Self::Answer(_) => 1,
+            Self::Unready(_) | Self::TooSlow { .. } | Self::Vanished(_) | Self::Answer(_) => 1,
             Self::Input(_) | Self::Output(_) | Self::Start(_) | Self::Declined => 1,
         }
     }
@@ -118,6 +131,11 @@ fn client_hint(error: &ClientError) -> Option<&'static str> {
     if let ClientError::Unreachable { .. } = error {
         return Some(
             "is the server running? `coracle serve` starts one; --debug says which setting named this address",
+        );
+    }
+    if let ClientError::NoKeys = error {
+        return Some(
+            "a bearer token alone calls runtimes by their ARN: pass it as --runtime, or set credentials, too",
         );
     }
     Some(match error.code() {
@@ -139,6 +157,7 @@ fn client_exit_code(error: &ClientError) -> u8 {
     match error {
         ClientError::Unreachable { .. } => 4,
         ClientError::BadRequest(_) => 2,
+        ClientError::NoKeys => 5,
         _ if error.is_not_found() => 3,
         _ if is_refusal_of_credentials(error) => 5,
         _ => match error.code() {

@@ -92,6 +92,13 @@ impl Printer {
             .map_err(Failure::Output)
     }
 
+    /// Asks for a line of input, on the line that it is typed on.
+    pub(crate) fn ask(&self, text: &str) {
+        let mut stderr = std::io::stderr().lock();
+        // A closed stderr leaves nobody to ask.
+        drop(write!(stderr, "{}", self.paint(Paint::Cyan, text)).and_then(|()| stderr.flush()));
+    }
+
     /// Something was done.
     pub(crate) fn done(&self, text: &str) {
         note(&format!("{} {text}", self.paint(Paint::Green, "✓")));

@@ -43,6 +43,8 @@ pub(crate) struct Flags {
     pub(crate) endpoint_url: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
+    /// A bearer token says who calls, so keys may be missing.
+    pub(crate) has_bearer_token: bool,
 }
 
 /// Everything a decision may depend on.
@@ -87,7 +89,8 @@ pub(crate) struct Endpoints {
 pub(crate) struct Settings {
     pub(crate) endpoints: Sourced<Endpoints>,
     pub(crate) region: Sourced<Region>,
-    pub(crate) keys: Sourced<Keys>,
+    /// Missing only where a bearer token says who calls.
+    pub(crate) keys: Option<Sourced<Keys>>,
 }
 
 /// Why no decision could be made.
@@ -117,17 +120,20 @@ impl Settings {
         let Endpoints {
             control, data, s3, ..
         } = &self.endpoints.value;
-        vec![
+        let mut lines = vec![
             format!(
                 "endpoint {control} (data {data}, s3 {s3}) from {}",
                 self.endpoints.source
             ),
             format!("region {} from {}", self.region.value, self.region.source),
-            format!(
+        ];
+        if let Some(keys) = &self.keys {
+            lines.push(format!(
                 "access key {} from {}",
-                self.keys.value.access_key, self.keys.source
-            ),
-        ]
+                keys.value.access_key, keys.source
+            ));
+        }
+        lines
     }
 }
 
@@ -262,9 +268,10 @@ pub(crate) fn resolve(inputs: &Inputs) -> Result<Settings, SettingsError> {
             .local
             .as_ref()
             .filter(|_| is_loopback(&endpoints.value.control));
-        let keys = keys
-            .or_else(|| local.map(local_keys))
-            .ok_or(SettingsError::NoCredentials)?;
+        let keys = keys.or_else(|| local.map(local_keys));
+        if keys.is_none() && !inputs.flags.has_bearer_token {
+            return Err(SettingsError::NoCredentials);
+        }
         return Ok(Settings {
             endpoints,
             region: region.unwrap_or_else(local_region),
@@ -272,7 +279,7 @@ pub(crate) fn resolve(inputs: &Inputs) -> Result<Settings, SettingsError> {
         });
     }
     match (keys, region, &inputs.local) {
-        (Some(keys), Some(region), _) => {
+        (keys, Some(region), local) if keys.is_some() || inputs.flags.has_bearer_token && local.is_none() => {
             let endpoints = Sourced::new(aws_endpoints(&region.value)?, "AWS host names");
             Ok(Settings {
                 endpoints,
@@ -283,9 +290,9 @@ pub(crate) fn resolve(inputs: &Inputs) -> Result<Settings, SettingsError> {
         (_, region, Some(local)) => Ok(Settings {
             endpoints: Sourced::new(single_endpoint(parse_url(LOCAL_ENDPOINT, "")?), "local Coracle"),
             region: region.unwrap_or_else(local_region),
-            keys: local_keys(local),
+            keys: Some(local_keys(local)),
         }),
-        (Some(_), None, None) => Err(SettingsError::NoRegion),
+        (Some(_), _, None) => Err(SettingsError::NoRegion),
         (None, _, None) => Err(SettingsError::NoCredentials),
     }
 }

@@ -2,10 +2,12 @@
 
 use coracle_types::{EndpointName, RuntimeId, RuntimeName, VersionNumber};
 use coracle_wire::control::{
-    AgentRuntime, AgentRuntimeEndpoint, CreateAgentRuntimeRequest, CreateAgentRuntimeResponse,
-    DeleteAgentRuntimeEndpointRequest, DeleteAgentRuntimeRequest, GetAgentRuntimeRequest,
-    GetAgentRuntimeResponse, ListAgentRuntimeEndpointsRequest, ListAgentRuntimesRequest,
-    UpdateAgentRuntimeRequest, UpdateAgentRuntimeResponse, operations,
+    AgentRuntime, AgentRuntimeEndpoint, CreateAgentRuntimeEndpointRequest, CreateAgentRuntimeRequest,
+    CreateAgentRuntimeResponse, DeleteAgentRuntimeEndpointRequest, DeleteAgentRuntimeRequest,
+    GetAgentRuntimeEndpointRequest, GetAgentRuntimeEndpointResponse, GetAgentRuntimeRequest,
+    GetAgentRuntimeResponse, ListAgentRuntimeEndpointsRequest, ListAgentRuntimeVersionsRequest,
+    ListAgentRuntimesRequest, UpdateAgentRuntimeEndpointRequest, UpdateAgentRuntimeRequest,
+    UpdateAgentRuntimeResponse, operations,
 };
 use uuid::Uuid;
 
@@ -99,6 +101,89 @@ impl Client {
             }
         }
         Ok(endpoints)
+    }
+
+    /// Whether the control plane answers and accepts the credentials.
+    pub(crate) async fn answers(&self) -> Result<(), ClientError> {
+        let input = ListAgentRuntimesRequest {
+            max_results: Some(1),
+            next_token: None,
+        };
+        self.call::<operations::ListAgentRuntimes>(&input).await.map(drop)
+    }
+
+    /// Every version of a runtime.
+    pub(crate) async fn versions(&self, id: &RuntimeId) -> Result<Vec<AgentRuntime>, ClientError> {
+        let mut versions = Vec::new();
+        let mut next_token = None;
+        for _ in 0..MAX_PAGES {
+            let input = ListAgentRuntimeVersionsRequest {
+                agent_runtime_id: id.clone(),
+                max_results: Some(PAGE_SIZE),
+                next_token,
+            };
+            let page = self.call::<operations::ListAgentRuntimeVersions>(&input).await?;
+            versions.extend(page.agent_runtimes);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                break;
+            }
+        }
+        Ok(versions)
+    }
+
+    /// An endpoint, if there is one of this name.
+    pub(crate) async fn endpoint(
+        &self,
+        id: &RuntimeId,
+        name: &EndpointName,
+    ) -> Result<Option<GetAgentRuntimeEndpointResponse>, ClientError> {
+        let input = GetAgentRuntimeEndpointRequest {
+            agent_runtime_id: id.clone(),
+            endpoint_name: name.clone().into(),
+        };
+        found(self.call::<operations::GetAgentRuntimeEndpoint>(&input).await)
+    }
+
+    /// Begins the creation of an endpoint.
+    pub(crate) async fn create_endpoint(
+        &self,
+        id: &RuntimeId,
+        name: &EndpointName,
+        version: Option<VersionNumber>,
+        description: Option<String>,
+    ) -> Result<(), ClientError> {
+        let input = CreateAgentRuntimeEndpointRequest {
+            agent_runtime_id: id.clone(),
+            name: name.clone().into(),
+            agent_runtime_version: version,
+            description,
+            client_token: client_token(),
+            tags: None,
+        };
+        self.call::<operations::CreateAgentRuntimeEndpoint>(&input)
+            .await
+            .map(drop)
+    }
+
+    /// Begins to point an endpoint at another version.
+    pub(crate) async fn update_endpoint(
+        &self,
+        id: &RuntimeId,
+        name: &EndpointName,
+        version: Option<VersionNumber>,
+        description: Option<String>,
+    ) -> Result<(), ClientError> {
+        let input = UpdateAgentRuntimeEndpointRequest {
+            agent_runtime_id: id.clone(),
+            endpoint_name: name.clone().into(),
+            agent_runtime_version: version,
+            description,
+            client_token: client_token(),
+        };
+        self.call::<operations::UpdateAgentRuntimeEndpoint>(&input)
+            .await
+            .map(drop)
     }
 
     /// Begins the deletion of an endpoint.

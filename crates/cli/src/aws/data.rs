@@ -1,8 +1,12 @@
 //! The data plane: invocations and the end of sessions.
 
 use coracle_types::{EndpointName, RuntimeArn, SessionId};
-use coracle_wire::data::{InvokeAgentRuntimeRequest, StopRuntimeSessionRequest, operations};
+use coracle_wire::data::{
+    GetAgentCardRequest, InvokeAgentRuntimeRequest, StopRuntimeSessionRequest, operations,
+};
+use http::HeaderMap;
 use reqwest::Response;
+use secrecy::SecretString;
 use tokio_util::bytes::Bytes;
 
 use super::control::client_token;
@@ -17,6 +21,10 @@ pub(crate) struct Invocation<'a> {
     pub(crate) session: &'a SessionId,
     pub(crate) user: Option<&'a str>,
     pub(crate) payload: Bytes,
+    /// Headers beside those of the operation.
+    pub(crate) headers: HeaderMap,
+    /// Says who calls, instead of a signature.
+    pub(crate) bearer: Option<SecretString>,
 }
 
 impl Client {
@@ -41,7 +49,27 @@ impl Client {
         };
         let mut call = request::<operations::InvokeAgentRuntime>(&self.settings.endpoints.value, &input)?;
         call.body = invocation.payload;
+        call.headers.extend(invocation.headers);
+        call.bearer = invocation.bearer;
         self.stream(call).await
+    }
+
+    /// The card of an A2A agent.
+    pub(crate) async fn agent_card(
+        &self,
+        runtime: &RuntimeArn,
+        endpoint: &EndpointName,
+        session: &SessionId,
+        bearer: Option<SecretString>,
+    ) -> Result<serde_json::Value, ClientError> {
+        let input = GetAgentCardRequest {
+            runtime_session_id: Some(session.clone()),
+            agent_runtime_arn: runtime.to_string(),
+            qualifier: Some(endpoint.to_string()),
+        };
+        let mut call = request::<operations::GetAgentCard>(&self.settings.endpoints.value, &input)?;
+        call.bearer = bearer;
+        self.json(call).await
     }
 
     /// Ends a session.

@@ -11,25 +11,25 @@ pub(crate) mod operator;
 pub(crate) mod s3;
 mod sign;
 pub(crate) mod sts;
+pub(crate) mod wire;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
 use reqwest::{Response, Url};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio_util::bytes::Bytes;
 
+use self::wire::Wire;
 use crate::settings::{Settings, is_loopback};
 
 /// Largest answer that is read as a whole, in bytes.
 const MAX_ANSWER: usize = 8 * 1024 * 1024;
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence on a connection; the service's limit for a non-streaming invocation, and a little more.
-const READ_TIMEOUT: Duration = Duration::from_secs(15 * 60 + 10);
 
 /// A service as SigV4 names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Says who calls, instead of a signature.
+    pub(crate) bearer: Option<SecretString>,
 }
 
 impl Call {
@@ -67,6 +69,7 @@ impl Call {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            bearer: None,
         }
     }
 }
@@ -92,6 +95,8 @@ pub(crate) enum ClientError {
     Incomplete(&'static str),
     #[error("the request cannot be made: {0}")]
     BadRequest(&'static str),
+    #[error("no credentials were found to sign the request with")]
+    NoKeys,
     #[error("the request cannot be signed")]
     Sign(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("`{}` cannot be read", path.display())]
@@ -178,69 +183,27 @@ pub(crate) fn found<T>(result: Result<T, ClientError>) -> Result<Option<T>, Clie
 /// Signs and sends.
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: reqwest::Client,
+    wire: Wire,
     pub(crate) settings: Settings,
-    trace: bool,
 }
 
 impl Client {
-    /// A client for the servers the settings name. With `trace`, each request is told on stderr.
+    /// A client for the servers the settings name. With `trace`, what is sent and received is told on stderr.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new(settings: Settings, trace: bool) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("agentcore-coracle/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT);
-        if is_loopback(&settings.endpoints.value.control) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(ClientError::Setup)?;
-        Ok(Self {
-            http,
-            settings,
-            trace,
-        })
+        let wire = Wire::new(is_loopback(&settings.endpoints.value.control), trace)?;
+        Ok(Self { wire, settings })
     }
 
     /// Sends a call and hands back the answer's head, its body still to be read.
     pub(crate) async fn stream(&self, call: Call) -> Result<Response, ClientError> {
-        let digest = sign::Payload::Bytes(&call.body);
-        let headers = sign::signed_headers(&self.settings, &call, &digest)?;
-        let request = self
-            .http
-            .request(call.method.clone(), call.url.clone())
-            .headers(headers)
-            .body(call.body);
-        self.execute(&call.method, &call.url, request).await
-    }
-
-    async fn execute(
-        &self,
-        method: &Method,
-        url: &Url,
-        request: reqwest::RequestBuilder,
-    ) -> Result<Response, ClientError> {
-        let started = std::time::Instant::now();
-        let host = || url.origin().ascii_serialization();
-        let response = request
-            .send()
-            .await
-            .map_err(|source| ClientError::Unreachable { host: host(), source })?;
-        if self.trace {
-            let status = response.status().as_u16();
-            crate::output::note(&format!(
-                "debug: {method} {url} → {status} in {:.0?}",
-                started.elapsed()
-            ));
-        }
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(service_error(response).await)
-        }
+        let headers = match &call.bearer {
+            Some(token) => sign::bearer_headers(&call, token)?,
+            None => sign::signed_headers(&self.settings, &call, &sign::Payload::Bytes(&call.body))?,
+        };
+        self.wire.send(&call.method, &call.url, headers, call.body).await
     }
 
     /// Sends a call whose answer is small, again if the server asks for it, and reads the answer.
@@ -266,7 +229,7 @@ impl Client {
     }
 }
 
-async fn read_whole(mut response: Response) -> Result<Bytes, ClientError> {
+pub(crate) async fn read_whole(mut response: Response) -> Result<Bytes, ClientError> {
     let mut whole = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(ClientError::Broken)? {
         if whole.len() + chunk.len() > MAX_ANSWER {

@@ -74,12 +74,10 @@ impl Client {
         let headers = signed_headers(&self.settings, &call, &Payload::Digest(&upload.sha256))?;
         let file = tokio::fs::File::open(&upload.path).await.map_err(unreadable)?;
         let stream = ReaderStream::with_capacity(file, 256 * 1024).inspect_ok(move |chunk| sent(chunk.len()));
-        let request = self
-            .http
-            .request(Method::PUT, call.url.clone())
-            .headers(headers)
-            .body(Body::wrap_stream(stream));
-        self.execute(&Method::PUT, &call.url, request).await.map(drop)
+        let sent = self
+            .wire
+            .send_stream(&Method::PUT, &call.url, headers, Body::wrap_stream(stream));
+        sent.await.map(drop)
     }
 
     /// Keys of the bucket that begin with `prefix`; at most a thousand, the service's page.

@@ -9,8 +9,8 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4::SigningParams;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret as _;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Call, ClientError, Service};
 use crate::settings::Settings;
@@ -28,7 +28,7 @@ pub(super) fn signed_headers(
     call: &Call,
     payload: &Payload<'_>,
 ) -> Result<HeaderMap, ClientError> {
-    let keys = &settings.keys.value;
+    let keys = &settings.keys.as_ref().ok_or(ClientError::NoKeys)?.value;
     let token = keys
         .session_token
         .as_ref()
@@ -71,6 +71,16 @@ pub(super) fn signed_headers(
         value.set_sensitive(header.sensitive());
         headers.insert(name, value);
     }
+    Ok(headers)
+}
+
+/// The call's headers together with a bearer token.
+pub(super) fn bearer_headers(call: &Call, token: &SecretString) -> Result<HeaderMap, ClientError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
+        .map_err(|_| ClientError::BadRequest("the bearer token has characters that no header may have"))?;
+    value.set_sensitive(true);
+    let mut headers = call.headers.clone();
+    headers.insert(header::AUTHORIZATION, value);
     Ok(headers)
 }
 

@@ -1,9 +1,14 @@
 //! `agentcore logs`: what the agent wrote to stdout and stderr, from Coracle's operator API.
 
+mod level;
+
+use std::collections::BTreeMap;
+
 use coracle_types::RuntimeId;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+pub(crate) use self::level::Level;
 use super::{Context, endpoint_name, session_id};
 use crate::args::Logs;
 use crate::aws::ClientError;
@@ -46,18 +51,22 @@ pub(super) async fn run(context: &Context<'_>, arguments: &Logs) -> Result<(), F
         follow: arguments.follow,
     };
     let mut response = context.client.logs(&query).await?;
+    let mut lines = Lines {
+        least: arguments.level,
+        levels: BTreeMap::new(),
+    };
     let mut rest = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(ClientError::Broken)? {
         rest.extend_from_slice(&chunk);
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            print(&line, context.printer)?;
+            lines.print(&line, context.printer)?;
         }
         if rest.len() > MAX_LINE {
             return Err(ClientError::TooLarge.into());
         }
     }
-    print(&rest, context.printer)
+    lines.print(&rest, context.printer)
 }
 
 fn elsewhere(runtime: &RuntimeId, endpoint: &str) -> Failure {
@@ -68,19 +77,45 @@ fn elsewhere(runtime: &RuntimeId, endpoint: &str) -> Failure {
     )
 }
 
-fn print(line: &[u8], printer: &Printer) -> Result<(), Failure> {
-    let text = String::from_utf8_lossy(line);
-    let text = text.trim_end();
-    if text.is_empty() {
-        return Ok(());
+/// Prints lines, and leaves out those below the level that is asked for.
+struct Lines {
+    least: Option<Level>,
+    /// The level of the last line of each session that named one: what follows belongs to it.
+    levels: BTreeMap<String, Level>,
+}
+
+impl Lines {
+    fn print(&mut self, line: &[u8], printer: &Printer) -> Result<(), Failure> {
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_end();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let line: LogLine = serde_json::from_str(text).map_err(ClientError::Malformed)?;
+        if !self.is_wanted(&line) {
+            return Ok(());
+        }
+        if printer.json {
+            return printer.line(text);
+        }
+        let id: String = line.session.chars().take(SHOWN_ID).collect();
+        let mark = if line.stream == "stderr" { "!" } else { " " };
+        printer.piece(&format!("{:.3} {id} {mark} {}\n", line.time, line.line))
     }
-    if printer.json {
-        return printer.line(text);
+
+    fn is_wanted(&mut self, line: &LogLine) -> bool {
+        let Some(least) = self.least else {
+            return true;
+        };
+        let level = match Level::of(&line.line) {
+            Some(level) => {
+                self.levels.insert(line.session.clone(), level);
+                level
+            }
+            None => self.levels.get(&line.session).copied().unwrap_or(Level::Info),
+        };
+        level >= least
     }
-    let line: LogLine = serde_json::from_str(text).map_err(ClientError::Malformed)?;
-    let id: String = line.session.chars().take(SHOWN_ID).collect();
-    let mark = if line.stream == "stderr" { "!" } else { " " };
-    printer.piece(&format!("{:.3} {id} {mark} {}\n", line.time, line.line))
 }
 
 /// A moment from its age or its RFC 3339 form.

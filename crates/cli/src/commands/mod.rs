@@ -1,12 +1,17 @@
 //! One module for each command, and what they share: finding out where to go and which runtime is meant.
 
+mod completion;
 mod deploy;
 mod destroy;
+mod doctor;
+mod endpoints;
 mod invoke;
 mod logs;
 mod sessions;
 mod status;
 mod stop_session;
+mod validate;
+mod versions;
 mod wait;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +19,7 @@ use std::path::{Path, PathBuf};
 use coracle_types::{EndpointName, RuntimeArn, RuntimeId, RuntimeName, SessionId};
 use coracle_wire::control::GetAgentRuntimeResponse;
 
+pub(crate) use self::logs::Level;
 use crate::args::{Cli, Command, Global};
 use crate::aws::{Client, ClientError};
 use crate::failure::Failure;
@@ -23,34 +29,55 @@ use crate::settings::{self, Flags, files};
 
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
-    let context = Context::new(&cli.global, printer)?;
+    let place = || Place::find(&cli.global, printer);
+    let context = || place()?.connect(false);
     match &cli.command {
-        Command::Deploy(arguments) => deploy::run(&context, arguments).await,
-        Command::Invoke(arguments) => invoke::run(&context, arguments).await,
-        Command::Status => status::run(&context).await,
-        Command::Logs(arguments) => logs::run(&context, arguments).await,
-        Command::Sessions(arguments) => sessions::run(&context, arguments).await,
-        Command::StopSession(arguments) => stop_session::run(&context, arguments).await,
-        Command::Destroy(arguments) => destroy::run(&context, arguments).await,
+        Command::Deploy(arguments) => deploy::run(&context()?, arguments).await,
+        Command::Invoke(arguments) => invoke::run(place()?, arguments).await,
+        Command::Tools(arguments) => invoke::tools(place()?, arguments).await,
+        Command::Card(arguments) => invoke::card(place()?, arguments).await,
+        Command::Status(arguments) => status::run(&context()?, arguments).await,
+        Command::Versions => versions::run(&context()?).await,
+        Command::Endpoints(arguments) => endpoints::run(&context()?, arguments).await,
+        Command::Logs(arguments) => logs::run(&context()?, arguments).await,
+        Command::Sessions(arguments) => sessions::run(&context()?, arguments).await,
+        Command::StopSession(arguments) => stop_session::run(&context()?, arguments).await,
+        Command::Destroy(arguments) => destroy::run(&context()?, arguments).await,
+        Command::Validate => validate::run(&cli.global, printer),
+        Command::Doctor => doctor::run(&cli.global, printer).await,
+        Command::Completion(arguments) => completion::run(arguments),
     }
 }
 
-/// What every command works with.
-struct Context<'a> {
+/// Where the user is: what commands know before any server is asked.
+struct Place<'a> {
     global: &'a Global,
     printer: &'a Printer,
     /// The project, or the folder in and above which there is none: only some commands need one.
     project: Result<Project, PathBuf>,
-    client: Client,
 }
 
-impl<'a> Context<'a> {
-    fn new(global: &'a Global, printer: &'a Printer) -> Result<Self, Failure> {
+impl<'a> Place<'a> {
+    fn find(global: &'a Global, printer: &'a Printer) -> Result<Self, Failure> {
         let project = match Project::find(global.path.as_deref().unwrap_or(Path::new("."))) {
             Ok(project) => Ok(project),
             Err(ProjectError::NotFound(folder)) => Err(folder),
             Err(error) => return Err(error.into()),
         };
+        Ok(Self {
+            global,
+            printer,
+            project,
+        })
+    }
+
+    /// Finds out where to go, and as whom unless a bearer token will say that.
+    fn connect(self, has_bearer_token: bool) -> Result<Context<'a>, Failure> {
+        let Self {
+            global,
+            printer,
+            project,
+        } = self;
         let target = match &project {
             Ok(project) => project.target(global.target.as_deref())?.cloned(),
             Err(_) => None,
@@ -59,6 +86,7 @@ impl<'a> Context<'a> {
             endpoint_url: global.endpoint_url.clone(),
             region: global.region.clone(),
             profile: global.profile.clone(),
+            has_bearer_token,
         };
         // A variable that is not UTF-8 cannot be any that matters here.
         let environment = std::env::vars_os()
@@ -70,14 +98,25 @@ impl<'a> Context<'a> {
             printer.debug(&line);
         }
         let client = Client::new(settings, printer.debug)?;
-        Ok(Self {
+        Ok(Context {
             global,
             printer,
             project,
             client,
         })
     }
+}
 
+/// What commands that talk to a server work with.
+struct Context<'a> {
+    global: &'a Global,
+    printer: &'a Printer,
+    /// The project, or the folder in and above which there is none: only some commands need one.
+    project: Result<Project, PathBuf>,
+    client: Client,
+}
+
+impl Context<'_> {
     /// The server, for people.
     fn place(&self) -> String {
         let settings = &self.client.settings;

@@ -1,46 +1,80 @@
 //! `agentcore status`: what is deployed.
 
-use serde_json::json;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use super::Context;
+use super::endpoints::described;
+use crate::args::Status;
 use crate::failure::Failure;
 
-pub(super) async fn run(context: &Context<'_>) -> Result<(), Failure> {
+/// How often `--watch` looks.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is deployed, in both forms.
+#[derive(PartialEq)]
+struct Shown {
+    lines: Vec<String>,
+    json: Value,
+}
+
+pub(super) async fn run(context: &Context<'_>, arguments: &Status) -> Result<(), Failure> {
+    let mut shown = look(context).await?;
+    show(context, &shown)?;
+    if !arguments.watch {
+        return Ok(());
+    }
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let now = look(context).await?;
+        if now != shown {
+            if !context.printer.json {
+                context.printer.line(&format!("\n{:.0}", Timestamp::now()))?;
+            }
+            show(context, &now)?;
+            shown = now;
+        }
+    }
+}
+
+fn show(context: &Context<'_>, shown: &Shown) -> Result<(), Failure> {
+    if context.printer.json {
+        return context.printer.json(&shown.json);
+    }
+    shown.lines.iter().try_for_each(|line| context.printer.line(line))
+}
+
+async fn look(context: &Context<'_>) -> Result<Shown, Failure> {
     let runtime = context.runtime().await?;
     let endpoints = context.client.endpoints(&runtime.agent_runtime_id).await?;
-    let printer = context.printer;
-    if printer.json {
-        return printer.json(&json!({
-            "agentRuntimeName": runtime.agent_runtime_name, "agentRuntimeArn": runtime.agent_runtime_arn,
-            "agentRuntimeId": runtime.agent_runtime_id, "agentRuntimeVersion": runtime.agent_runtime_version,
-            "status": runtime.status, "failureReason": runtime.failure_reason,
-            "createdAt": runtime.created_at, "lastUpdatedAt": runtime.last_updated_at, "endpoints": endpoints,
-        }));
-    }
     let (name, status, version) = (
         &runtime.agent_runtime_name,
         runtime.status,
         runtime.agent_runtime_version,
     );
-    printer.line(&format!("{name} is {status} at version {version}"))?;
-    printer.line(&format!("ARN       {}", runtime.agent_runtime_arn))?;
-    printer.line(&format!("Updated   {:.0}", runtime.last_updated_at))?;
-    if let Some(reason) = &runtime.failure_reason {
-        printer.line(&format!("Failure   {reason}"))?;
-    }
-    for endpoint in endpoints {
-        let text =
-            |version: Option<coracle_types::VersionNumber>| version.map_or("-".to_owned(), |v| v.to_string());
-        let (live, target) = (text(endpoint.live_version), text(endpoint.target_version));
-        let towards = if live == target {
-            String::new()
-        } else {
-            format!(", moving to {target}")
-        };
-        let (name, status) = (endpoint.name.as_str(), endpoint.status);
-        printer.line(&format!(
-            "Endpoint  {name} is {status}, serving version {live}{towards}"
-        ))?;
-    }
-    Ok(())
+    let mut lines = vec![
+        format!("{name} is {status} at version {version}"),
+        format!("ARN       {}", runtime.agent_runtime_arn),
+        format!("Updated   {:.0}", runtime.last_updated_at),
+    ];
+    lines.extend(
+        runtime
+            .failure_reason
+            .iter()
+            .map(|reason| format!("Failure   {reason}")),
+    );
+    lines.extend(
+        endpoints
+            .iter()
+            .map(|endpoint| format!("Endpoint  {}", described(endpoint))),
+    );
+    let json = json!({
+        "agentRuntimeName": runtime.agent_runtime_name, "agentRuntimeArn": runtime.agent_runtime_arn,
+        "agentRuntimeId": runtime.agent_runtime_id, "agentRuntimeVersion": runtime.agent_runtime_version,
+        "status": runtime.status, "failureReason": runtime.failure_reason,
+        "createdAt": runtime.created_at, "lastUpdatedAt": runtime.last_updated_at, "endpoints": endpoints,
+    });
+    Ok(Shown { lines, json })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coracle_types::{EndpointName, ResourceStatus, RuntimeId};
-use coracle_wire::control::GetAgentRuntimeResponse;
+use coracle_wire::control::{GetAgentRuntimeEndpointResponse, GetAgentRuntimeResponse};
 use tokio::time::Instant;
 
 use super::Context;
@@ -89,6 +89,40 @@ pub(super) async fn until_endpoints_gone(
                 status: left.status,
                 waited: started.elapsed(),
             });
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SLOWEST_POLL);
+    }
+}
+
+/// Polls until the endpoint is not changing; `None` once it is gone.
+pub(super) async fn until_endpoint_settled(
+    context: &Context<'_>,
+    id: &RuntimeId,
+    name: &EndpointName,
+    timeout: Duration,
+) -> Result<Option<GetAgentRuntimeEndpointResponse>, Failure> {
+    let started = Instant::now();
+    let mut progress: Option<Progress> = None;
+    let mut pause = FIRST_POLL;
+    loop {
+        let Some(endpoint) = context.client.endpoint(id, name).await? else {
+            return Ok(None);
+        };
+        if !is_moving(endpoint.status) {
+            return Ok(Some(endpoint));
+        }
+        if started.elapsed() + pause > timeout {
+            return Err(Failure::TooSlow {
+                name: format!("endpoint {name}"),
+                status: endpoint.status,
+                waited: started.elapsed(),
+            });
+        }
+        let text = format!("Endpoint {name} is {}", endpoint.status);
+        match &mut progress {
+            Some(progress) => progress.now(&text),
+            None => progress = Some(context.printer.working(&text)),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(SLOWEST_POLL);

@@ -40,7 +40,10 @@ fn summary(inputs: &Inputs) -> [String; 3] {
             settings.endpoints.value.control, settings.endpoints.source
         ),
         format!("{} < {}", settings.region.value, settings.region.source),
-        format!("{} < {}", settings.keys.value.access_key, settings.keys.source),
+        settings.keys.map_or_else(
+            || "none".to_owned(),
+            |keys| format!("{} < {}", keys.value.access_key, keys.source),
+        ),
     ]
 }
 
@@ -87,6 +90,7 @@ fn flags_beat_the_project_which_beats_variables_which_beat_profiles() {
         ]
     );
     inputs.flags = Flags {
+        has_bearer_token: false,
         endpoint_url: Some("http://flag:1".to_owned()),
         region: Some("us-east-2".to_owned()),
         profile: Some("work".to_owned()),
@@ -144,7 +148,16 @@ fn credentials_and_region_alone_mean_aws() {
         settings.endpoints.value.data.as_str(),
         "https://bedrock-agentcore.eu-west-1.amazonaws.com/"
     );
-    assert_eq!(settings.keys.value.session_token.unwrap().expose_secret(), "t");
+    assert_eq!(
+        settings
+            .keys
+            .unwrap()
+            .value
+            .session_token
+            .unwrap()
+            .expose_secret(),
+        "t"
+    );
     inputs.flags.region = Some("cn-north-1".to_owned());
     let control = resolve(&inputs).unwrap().endpoints.value.control;
     assert_eq!(

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Output;
 
 use server::{ARN, Server};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef0";
@@ -357,6 +358,13 @@ async fn help_begins_with_an_example() {
         "sessions",
         "stop-session",
         "destroy",
+        "tools",
+        "card",
+        "versions",
+        "endpoints",
+        "validate",
+        "doctor",
+        "completion",
     ] {
         let run = world.run(&[command, "--help"]).await;
         assert!(
@@ -383,4 +391,176 @@ async fn no_secret_is_ever_printed() {
         "{}",
         run.stderr
     );
+}
+
+#[tokio::test]
+async fn files_headers_and_stdin_go_along() {
+    let world = World::new().await;
+    std::fs::write(world.folder.path().join("boat.png"), [1, 2, 3]).unwrap();
+    let arguments = [
+        "--runtime",
+        ARN,
+        "invoke",
+        "-f",
+        "boat.png",
+        "-H",
+        "X-Team: blue",
+        "-u",
+        "jo",
+        "-",
+    ];
+    let mut command = world.command(&arguments);
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"what is this?").await.unwrap();
+    drop(stdin);
+    assert!(child.wait_with_output().await.unwrap().status.success());
+    let seen = world.server.take_seen();
+    let body: serde_json::Value = serde_json::from_slice(&seen[0].body).unwrap();
+    assert_eq!(
+        body,
+        serde_json::json!({ "prompt": "what is this?", "media": {
+            "type": "image", "format": "png", "name": "boat.png", "data": "AQID",
+        }})
+    );
+    assert_eq!(seen[0].headers["x-team"], "blue");
+    assert_eq!(seen[0].headers["x-amzn-bedrock-agentcore-runtime-user-id"], "jo");
+}
+
+#[tokio::test]
+async fn a_bearer_token_stands_in_for_keys_and_is_not_shown() {
+    let world = World::new().await;
+    let mut command = world.command(&[
+        "--debug",
+        "--runtime",
+        ARN,
+        "invoke",
+        "hi",
+        "--bearer-token",
+        "tok-en",
+    ]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY");
+    let run = world.finish(command).await;
+    assert_eq!(
+        (run.stdout.as_str(), run.code),
+        ("Hello → you\n", Some(0)),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        world.server.take_seen()[0].headers["authorization"],
+        "Bearer tok-en"
+    );
+    assert!(
+        run.stderr.contains("debug: > authorization: (not shown)"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("debug: event \"Hello \""), "{}", run.stderr);
+    assert!(!run.stderr.contains("tok-en"), "{}", run.stderr);
+
+    let mut command = world.command(&["invoke", "hi", "--bearer-token", "tok-en"]);
+    command
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY");
+    let run = world.finish(command).await;
+    assert_eq!(run.code, Some(5));
+    insta::assert_snapshot!("error_bearer_without_arn", run.stderr);
+}
+
+#[tokio::test]
+async fn tools_are_listed_and_called() {
+    let world = World::new().await;
+    let run = world.run(&["--runtime", ARN, "tools", "list"]).await;
+    assert_eq!(
+        run.stdout, "add(a: number, b?: number)\n  Adds two numbers.\n",
+        "{}",
+        run.stderr
+    );
+    let calls = world.server.take_seen();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    assert_eq!(calls[2].headers["mcp-session-id"], "made-by-the-server");
+    let run = world
+        .run(&[
+            "--runtime",
+            ARN,
+            "tools",
+            "call",
+            "add",
+            "--input",
+            r#"{"a": 40, "b": 2}"#,
+        ])
+        .await;
+    assert_eq!(
+        (run.stdout.as_str(), run.code),
+        ("42\n", Some(0)),
+        "{}",
+        run.stderr
+    );
+    let run = world.run(&["--runtime", ARN, "tools", "call", "add"]).await;
+    assert_eq!(run.code, Some(6));
+    assert!(
+        run.stderr
+            .starts_with("error: the agent failed while it answered: a is missing"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
+async fn only_serious_lines_are_shown_when_asked_for() {
+    let world = World::new().await;
+    let run = world.run(&["--runtime", ARN, "logs", "--level", "error"]).await;
+    assert_eq!((run.stdout.as_str(), run.code), ("", Some(0)), "{}", run.stderr);
+    let run = world.run(&["--runtime", ARN, "logs", "--level", "INFO"]).await;
+    assert_eq!(run.stdout.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_project_is_validated_without_a_server() {
+    let world = World::new().await;
+    let run = world.run(&["validate"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    std::fs::remove_file(world.folder.path().join("app/hello/main.py")).unwrap();
+    let run = world.run(&["validate"]).await;
+    assert_eq!(run.code, Some(2));
+    insta::assert_snapshot!("validate", run.stdout + &run.stderr);
+    assert!(world.server.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let world = World::new().await;
+    let run = world
+        .run(&["--endpoint-url", "http://127.0.0.1:1", "doctor", "--json"])
+        .await;
+    assert_eq!(run.code, Some(1));
+    let findings: Vec<serde_json::Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |name: &str| findings.iter().find(|finding| finding["check"] == name).unwrap();
+    assert_eq!(of("project")["ok"], true);
+    assert_eq!(of("server")["ok"], false);
+    assert!(of("server")["advice"].as_str().unwrap().contains("coracle serve"));
+}
+
+#[tokio::test]
+async fn shells_complete_commands() {
+    let world = World::new().await;
+    for (shell, word) in [
+        ("bash", "complete -F _agentcore"),
+        ("zsh", "#compdef agentcore"),
+        ("fish", "complete -c agentcore"),
+    ] {
+        let run = world.run(&["completion", shell]).await;
+        assert!(run.stdout.contains(word), "{shell}: {}", run.stdout);
+        assert!(run.stdout.contains("endpoints"));
+    }
 }

@@ -94,7 +94,7 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
         ("POST", ["runtimes", ID, "runtime-endpoints", ""]) => {
             json!({ "runtimeEndpoints": [] }).to_string().into_response()
         }
-        ("POST", ["runtimes", _, "invocations"]) => invoke(&seen.body),
+        ("POST", ["runtimes", _, "invocations"]) => invoke(&seen),
         ("POST", ["runtimes", _, "stopruntimesession"]) => "{}".into_response(),
         ("GET", ["_coracle", "sessions"]) => {
             let session = |runtime| {
@@ -117,11 +117,12 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
     }
 }
 
-fn invoke(body: &[u8]) -> Response {
-    let prompt = serde_json::from_slice::<Value>(body).unwrap()["prompt"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+fn invoke(seen: &Seen) -> Response {
+    let body: Value = serde_json::from_slice(&seen.body).unwrap();
+    if body["jsonrpc"] == "2.0" {
+        return tools(&body);
+    }
+    let prompt = body["prompt"].as_str().unwrap_or_default().to_owned();
     let pieces: Vec<&'static [u8]> = match prompt.as_str() {
         "json" => return ([("content-type", "application/json")], r#"{"answer": 42}"#).into_response(),
         "crash" => {
@@ -143,6 +144,34 @@ fn invoke(body: &[u8]) -> Response {
     (
         [("content-type", "text/event-stream; charset=utf-8")],
         Body::from_stream(stream),
+    )
+        .into_response()
+}
+
+/// An MCP server with one tool, which answers as events.
+fn tools(request: &Value) -> Response {
+    let result = match request["method"].as_str().unwrap() {
+        "initialize" => json!({ "protocolVersion": "2025-06-18", "serverInfo": {}, "capabilities": {} }),
+        "tools/list" => json!({ "tools": [{
+            "name": "add", "description": "Adds two numbers.",
+            "inputSchema": { "properties": { "a": { "type": "number" }, "b": { "type": "number" } }, "required": ["a"] },
+        }]}),
+        "tools/call" if request["params"]["arguments"]["a"].is_null() => {
+            json!({ "isError": true, "content": [{ "type": "text", "text": "a is missing" }] })
+        }
+        "tools/call" => json!({ "content": [{ "type": "text", "text": "42" }] }),
+        _ => return StatusCode::ACCEPTED.into_response(),
+    };
+    let event = format!(
+        "event: message\ndata: {}\n\n",
+        json!({ "jsonrpc": "2.0", "id": request["id"], "result": result })
+    );
+    (
+        [
+            ("content-type", "text/event-stream"),
+            ("mcp-session-id", "made-by-the-server"),
+        ],
+        event,
     )
         .into_response()
 }
