@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ from typing import Any
 import pytest
 
 from harness.aws import AgentSession, Aws, Runtime, agent_zip
-from harness.server import Server
+from harness.metrics import metric
+from harness.server import BINARIES, Server
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.microvm
 
 AT_ONCE = 4
+HOOK = "coracle:restore-hook"
 # For an overloaded host.
 CLOCK_TOLERANCE = 0.1
 
@@ -80,6 +84,38 @@ def test_what_was_under_way_goes_on_in_each_session_by_itself(snapshotted: Runti
 def test_what_an_agent_keeps_in_variables_repeats(snapshotted: Runtime) -> None:
     """As documented: such things are to be made at the first request."""
     assert len({seen["token"] for seen in look_at_fresh_sessions(snapshotted, 2)}) == 1
+
+
+@pytest.fixture
+def hook(aws: Aws, snapshotted: Runtime) -> Iterator[Callable[[str], None]]:
+    """Sets the path that restored agents are called at."""
+    yield lambda path: aws.control.tag_resource(resourceArn=snapshotted.arn, tags={HOOK: path})
+    aws.control.untag_resource(resourceArn=snapshotted.arn, tagKeys=[HOOK])
+
+
+def test_an_agent_hears_of_its_restore_before_anything_else(snapshotted: Runtime, hook: Callable[[str], None]) -> None:
+    assert [seen["restored"] for seen in look_at_fresh_sessions(snapshotted, 1)] == [0], "nobody has asked for it"
+    hook("/restored")
+    assert [seen["restored"] for seen in look_at_fresh_sessions(snapshotted, 2)] == [1, 1]
+
+
+def test_an_agent_that_does_not_take_its_restore_is_booted(
+    snapshotted: Runtime, server: Server, hook: Callable[[str], None]
+) -> None:
+    before = metric(server, "session_starts_total", origin="booted_instead")
+    hook("/not-there")
+    assert [seen["restored"] for seen in look_at_fresh_sessions(snapshotted, 1)] == [0]
+    assert metric(server, "session_starts_total", origin="booted_instead") == before + 1
+
+
+def test_templates_are_listed_for_the_operator(snapshotted: Runtime, server: Server) -> None:
+    command = [str(BINARIES / "coracle"), "template", "list", "--data-dir", str(server.data)]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=True)
+    [ours] = [listed for listed in json.loads(done.stdout)["templates"] if snapshotted.id in listed["madeFor"]]
+    assert ours["bytes"] > 1024 * 1024
+    assert ours["made"] <= ours["lastUsed"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert f"{snapshotted.id}, version 1, DEFAULT" in done.stdout
 
 
 def holders_of(secret: bytes, *folders: Path) -> list[Path]:

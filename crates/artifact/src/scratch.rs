@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Changes whenever the template of one size would be another.
 const TEMPLATE_VERSION: u32 = 1;
 const MIB: u64 = 1024 * 1024;
+/// How much is in memory at once while data is copied through it, in bytes.
+const PIECE: usize = 256 * 1024;
 
 /// Why there is no writable layer.
 #[derive(Debug, thiserror::Error)]
@@ -137,10 +140,27 @@ fn copy_range(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
     let (mut read_at, mut write_at) = (start, start);
     while read_at < end {
         let rest = usize::try_from(end - read_at).unwrap_or(usize::MAX);
-        let copied = rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), rest)?;
+        let copied =
+            match rustix::fs::copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), rest) {
+                // The kernel copies within one file system only.
+                Err(rustix::io::Errno::XDEV) => return copy_through_memory(from, to, read_at, end),
+                copied => copied?,
+            };
         if copied == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+    }
+    Ok(())
+}
+
+fn copy_through_memory(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    let mut position = start;
+    while position < end {
+        let length = usize::try_from(end - position).map_or(PIECE, |rest| rest.min(PIECE));
+        from.read_exact_at(&mut piece[..length], position)?;
+        to.write_all_at(&piece[..length], position)?;
+        position += length as u64;
     }
     Ok(())
 }
@@ -177,6 +197,21 @@ mod tests {
             check.status.success(),
             "{}",
             String::from_utf8_lossy(&check.stdout)
+        );
+    }
+
+    #[test]
+    fn data_is_copied_to_another_file_system() {
+        let (here, elsewhere) = (
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir_in("/dev/shm").unwrap(),
+        );
+        let template = ScratchTemplate::open(here.path(), 16).unwrap();
+        let copy = elsewhere.path().join("copy");
+        template.copy_to(&copy).unwrap();
+        assert_eq!(
+            files::sha256_of(&copy).unwrap(),
+            files::sha256_of(template.path()).unwrap()
         );
     }
 

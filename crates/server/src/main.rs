@@ -25,6 +25,8 @@ enum Command {
     Serve(commands::serve::Arguments),
     /// Build, list and remove guest kernel and base images.
     Image(commands::image::Arguments),
+    /// List the snapshots that sessions are restored from.
+    Template(commands::template::Arguments),
     /// Say what this machine has and lacks, and what to do about it.
     Doctor(commands::doctor::Arguments),
     /// Measure what sessions and invocations cost on this machine.
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve(arguments) => commands::serve::run(arguments),
         Command::Image(arguments) => commands::image::run(arguments),
+        Command::Template(arguments) => commands::template::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };

@@ -1,7 +1,9 @@
-//! One health probe: `GET /ping` on a connection of its own. And the request that warms an agent up.
+//! One health probe: `GET /ping` on a connection of its own. And the calls of an agent's hooks.
 //!
 //! Any 200 is healthy; only the exact text `HealthyBusy` is busy, and the exact text `Unhealthy` is a failed
 //! probe. An MCP server without a `/ping` is healthy when it answers at all.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use coracle_types::ServerProtocol;
@@ -11,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 
 use crate::connection::{AgentConnection, ConnectError};
+use crate::driver::AgentHook;
 use crate::guest::Guest;
 use crate::session::life::Probe;
 
@@ -36,8 +39,19 @@ pub(crate) async fn ping(guest: &Guest, port: u16, protocol: ServerProtocol) -> 
     }
 }
 
-/// Sends an empty `POST`. Takes as long as the agent does: the caller bounds it.
-pub(crate) async fn post(guest: &Guest, port: u16, path: &str) -> Result<StatusCode, String> {
+/// Calls a hook of the agent, which must answer 2xx in this time; else says what became of it.
+pub(crate) async fn call(guest: &Guest, hook: &AgentHook, within: Duration) -> Result<(), String> {
+    let asked = format!("POST {} on port {}", hook.path, hook.port);
+    match tokio::time::timeout(within, post(guest, hook.port, &hook.path)).await {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("{asked} answered {status}")),
+        Ok(Err(failure)) => Err(format!("{asked} failed: {failure}")),
+        Err(_) => Err(format!("{asked} was not answered within {within:?}")),
+    }
+}
+
+/// Sends an empty `POST`. Takes as long as the agent does.
+async fn post(guest: &Guest, port: u16, path: &str) -> Result<StatusCode, String> {
     let path = path.parse().map_err(|error| format!("{path}: {error}"))?;
     let stream = guest.dial(port).await.map_err(|error| error.to_string())?;
     let answered = exchange(stream, Method::POST, path).await;

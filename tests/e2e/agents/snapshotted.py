@@ -74,6 +74,7 @@ def look():
         "time": time.time(),
         "pid": os.getpid(),
         "token": token,
+        "restored": kept.get("restored", 0),
         "beats": beats > before,
         "jumps_back": jumps_back,
         "loopback": ask_over_the_old_connection(),
@@ -91,6 +92,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"status": "Healthy", "time_of_last_update": started})
 
     def do_POST(self):
+        if self.path == "/restored":
+            kept["restored"] = kept.get("restored", 0) + 1
+        if self.path != "/invocations":
+            self.answer({}, 200 if self.path == "/restored" else 404)
+            return
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
         if request.get("do") == "keep":
             kept["secret"] = request["secret"]
@@ -101,9 +107,9 @@ class Handler(BaseHTTPRequestHandler):
             Path("/dev/shm/kept").write_text(request["secret"])
         self.answer(look())
 
-    def answer(self, value):
+    def answer(self, value, status=200):
         body = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -6,6 +6,7 @@ pub(crate) mod image;
 mod interpreter;
 pub(crate) mod output;
 pub(crate) mod serve;
+pub(crate) mod template;
 
 /// How a command ends.
 pub(crate) type CommandResult = Result<(), Box<dyn std::error::Error + Send + Sync>>;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use coracle_supervisor::driver::WarmUp;
+use coracle_supervisor::driver::AgentHook;
 use coracle_types::{ServerProtocol, limits};
 use coracle_wire::Sensitive;
 use coracle_wire::control::{
@@ -150,7 +150,7 @@ impl VersionConfig {
     }
 
     /// The request that warms the agent up before its template is kept.
-    pub fn warm_up(&self) -> Option<WarmUp> {
+    pub fn warm_up(&self) -> Option<AgentHook> {
         let hook = self
             .hooks_configuration
             .as_ref()?
@@ -160,7 +160,7 @@ impl VersionConfig {
             .as_ref()?;
         let LifecycleHookAction::HttpPost(action) = &hook.action;
         let port = action.port.and_then(|port| port.try_into().ok());
-        Some(WarmUp {
+        Some(AgentHook {
             port: port.unwrap_or_else(|| self.port()),
             path: action.path.clone(),
         })

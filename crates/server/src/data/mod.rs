@@ -12,6 +12,7 @@ mod invoke;
 mod mcp;
 mod quota;
 mod relay;
+mod restore_hook;
 mod routes;
 mod stop;
 mod target;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::target::Policies;
-use super::{environment, hibernation};
+use super::{environment, hibernation, restore_hook};
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
 
@@ -186,7 +186,7 @@ impl Routes {
             .map_err(refusal)?;
         let config: VersionConfig =
             serde_json::from_str(&version.version.configuration).map_err(Error::internal)?;
-        let agent = self.agent(&version, &config, endpoint)?;
+        let mut agent = self.agent(&version, &config, endpoint)?;
         let seconds =
             |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
         let lifecycle = &config.lifecycle_configuration;
@@ -200,6 +200,9 @@ impl Routes {
             .tags(&InvocationTarget::Runtime(arn.clone()))
             .await
             .map_err(refusal)?;
+        if let Some(template) = &mut agent.template {
+            template.restored = restore_hook::of(&tags, agent.port);
+        }
         Ok(Served {
             path: agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
@@ -305,11 +308,16 @@ impl Routes {
             port: config.port(),
             path: config.path().to_owned(),
             template: (self.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
+                made_for: format!(
+                    "{}, version {}, {endpoint}",
+                    version.runtime.id, version.version.number
+                ),
                 init_timeout: self
                     .settings
                     .init_timeout
                     .unwrap_or_else(|| config.init_timeout()),
                 warm_up: config.warm_up(),
+                restored: None,
             }),
         }
     }

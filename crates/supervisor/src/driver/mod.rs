@@ -69,15 +69,20 @@ pub struct ImageProgram {
 /// How the template of a version is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateSpec {
+    /// Whom it is made for, for the operator. Others with the same content share it.
+    pub made_for: String,
     /// The agent must be healthy this long after its start.
     pub init_timeout: Duration,
     /// A request the agent must answer with 2xx before it is snapshotted.
-    pub warm_up: Option<WarmUp>,
+    pub warm_up: Option<AgentHook>,
+    /// A request that an agent restored from it must answer with 2xx before anything else reaches it. The template
+    /// is the same with and without.
+    pub restored: Option<AgentHook>,
 }
 
-/// An empty `POST` to the agent.
+/// An empty `POST` to the agent, which tells it what has happened or will.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WarmUp {
+pub struct AgentHook {
     /// The port on the agent's loopback.
     pub port: u16,
     /// The path.

@@ -74,6 +74,9 @@ pub enum HostFailure {
     /// The guest did not do its part.
     #[error("the guest could not be told to start the agent")]
     Guest(#[source] GuestError),
+    /// A restored agent did not take the news.
+    #[error("the restored agent's hook failed: {0}")]
+    RestoreHook(String),
     /// The sandbox could not be hibernated.
     #[error("the session is lost")]
     Hibernate(#[source] HibernateError),

@@ -11,9 +11,12 @@ use tokio::time::Instant;
 use super::{Context, EndReason, HostFailure, StartPhases};
 use crate::driver::{AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Machine, Origin, Start};
 use crate::guest::{Guest, GuestError};
+use crate::probe;
 
 /// How long a driver has to remove a sandbox before it is dropped.
 const DESTROY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a restored agent has to renew what is its own.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A sandbox whose guest can be asked.
 pub(crate) struct Reached {
@@ -48,7 +51,7 @@ pub(crate) async fn reach(
     sandbox: SandboxId,
     agent: &AgentSpec,
 ) -> Result<Reached, HostFailure> {
-    let failure = match attempt(context, sandbox, context.driver.boot(sandbox, agent)).await {
+    let failure = match attempt(context, sandbox, agent, context.driver.boot(sandbox, agent)).await {
         Ok(reached) => return Ok(reached),
         Err(NotReached {
             was_restored: false,
@@ -61,7 +64,7 @@ pub(crate) async fn reach(
         template: None,
         ..agent.clone()
     };
-    let mut reached = attempt(context, sandbox, context.driver.boot(sandbox, &booted))
+    let mut reached = attempt(context, sandbox, &booted, context.driver.boot(sandbox, &booted))
         .await
         .map_err(|error| error.failure)?;
     reached.phases.origin = Origin::BootedInstead;
@@ -76,7 +79,7 @@ pub(crate) async fn wake(
     hibernated: SandboxId,
 ) -> Result<Reached, HostFailure> {
     let waking = context.driver.wake(sandbox, agent, hibernated);
-    attempt(context, sandbox, waking)
+    attempt(context, sandbox, agent, waking)
         .await
         .map_err(|error| error.failure)
 }
@@ -88,6 +91,7 @@ fn warn_of_boot(sandbox: SandboxId, error: &(dyn Error + 'static)) {
 async fn attempt(
     context: &Context,
     sandbox: SandboxId,
+    agent: &AgentSpec,
     booting: impl Future<Output = Result<Booted, BootError>>,
 ) -> Result<Reached, NotReached> {
     let timeout = context.config.boot_timeout;
@@ -121,6 +125,15 @@ async fn attempt(
             Start::Resume { hostname } => {
                 let resumed = guest.resume(hostname).await.map_err(HostFailure::Guest)?;
                 tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
+                if let Some(hook) = agent
+                    .template
+                    .as_ref()
+                    .and_then(|template| template.restored.as_ref())
+                {
+                    probe::call(&guest, hook, HOOK_TIMEOUT)
+                        .await
+                        .map_err(HostFailure::RestoreHook)?;
+                }
                 None
             }
             // Its agent was healthy when it was hibernated.

@@ -58,8 +58,10 @@ async fn a_session_whose_sandbox_does_not_resume_boots_another_one() {
     let world = World::new();
     let mut unlucky = SessionSpec::clone(&spec(&[("SIMULATED_RESTORE", "fail")]));
     unlucky.agent.template = Some(TemplateSpec {
+        made_for: "a test".to_owned(),
         init_timeout: Duration::from_secs(30),
         warm_up: None,
+        restored: None,
     });
     let lease = world.acquire("one", &Arc::new(unlucky)).await.unwrap();
     assert_eq!(lease.start_phases().origin, Origin::BootedInstead);

@@ -10,7 +10,7 @@ use coracle_artifact::oci::OciStore;
 use coracle_guest_proto::message::Request;
 use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
 use coracle_supervisor::driver::{
-    AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec, WarmUp,
+    AgentHook, AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec,
 };
 use coracle_types::{RuntimeKind, SandboxId};
 use serde_json::Value;
@@ -100,8 +100,10 @@ impl Bench {
     fn with_template(warm_up: Option<&str>) -> Option<Self> {
         let mut bench = Self::new()?;
         bench.agent.template = Some(TemplateSpec {
+            made_for: "a test".to_owned(),
             init_timeout: crate::sandbox::PATIENCE,
-            warm_up: warm_up.map(|path| WarmUp {
+            restored: None,
+            warm_up: warm_up.map(|path| AgentHook {
                 port: bench.agent.port,
                 path: path.to_owned(),
             }),

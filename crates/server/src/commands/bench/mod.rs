@@ -10,6 +10,7 @@ mod deploy;
 mod measure;
 mod report;
 mod server;
+mod start;
 mod statistics;
 
 use std::path::{Path, PathBuf};
@@ -37,15 +38,18 @@ const RUNTIMES: [RuntimeKind; 4] = [
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// How sandboxes are made.
     #[arg(long, default_value = "microvm", value_parser = parse_driver)]
     driver: DriverKind,
     /// Folder with kernel and base images [default: images in the user's data folder].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     images_dir: Option<PathBuf>,
     /// How microVMs run.
-    #[arg(long)]
+    #[arg(long, global = true)]
     accelerator: Option<AcceleratorChoice>,
     /// Cold session starts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -54,8 +58,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
     /// Print the figures as JSON.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Measure only how sessions start: boot, restore, warm pool, wake, and the agent as a bare process.
+    Start(start::Arguments),
 }
 
 /// What executes the agents.
@@ -113,31 +123,67 @@ fn parse_driver(text: &str) -> Result<DriverKind, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(bench(arguments))?;
-    if arguments.json {
-        output::data(serde_json::to_string_pretty(&report)?);
-    } else {
-        report.lines().into_iter().for_each(output::data);
-    }
-    Ok(())
-}
-
-async fn bench(arguments: &Arguments) -> Result<Report, Cause> {
     let images_dir = arguments
         .images_dir
         .clone()
         .unwrap_or_else(|| crate::default_data_dir().join("images"));
-    let (runtime, bare_interpreter) = choose_runtime(arguments.driver, &images_dir).await?;
+    match &arguments.what {
+        None => {
+            let report = runtime.block_on(bench(arguments, &images_dir))?;
+            print(arguments, &report, report.lines())
+        }
+        Some(What::Start(start)) => {
+            let report = runtime.block_on(bench_start(arguments, start, &images_dir))?;
+            print(arguments, &report, report.lines())
+        }
+    }
+}
+
+fn print(arguments: &Arguments, report: &impl Serialize, lines: Vec<String>) -> CommandResult {
+    if arguments.json {
+        output::data(serde_json::to_string_pretty(report)?);
+    } else {
+        lines.into_iter().for_each(output::data);
+    }
+    Ok(())
+}
+
+async fn bench(arguments: &Arguments, images_dir: &Path) -> Result<Report, Cause> {
+    let (runtime, bare_interpreter) = choose_runtime(arguments.driver, images_dir).await?;
+    on_a_server(arguments, images_dir, async |server| {
+        measure(arguments, server, runtime, bare_interpreter.as_deref()).await
+    })
+    .await
+}
+
+async fn bench_start(
+    arguments: &Arguments,
+    start: &start::Arguments,
+    images_dir: &Path,
+) -> Result<start::Report, Cause> {
+    let runtime = start::choose_runtime(images_dir).await?;
+    on_a_server(arguments, images_dir, async |server| {
+        start::measure(start, server, server.execution(arguments), runtime).await
+    })
+    .await
+}
+
+/// Measures on a server of its own, which has ended afterwards however that went.
+async fn on_a_server<R>(
+    arguments: &Arguments,
+    images_dir: &Path,
+    measure: impl AsyncFnOnce(&Server) -> Result<R, Cause>,
+) -> Result<R, Cause> {
     output::progress(format!(
         "starting a server with the {} driver",
         arguments.driver_name()
     ));
     let server = tokio::select! {
-        server = Server::start(arguments, &images_dir) => server?,
+        server = Server::start(arguments, images_dir) => server?,
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
     let measured = tokio::select! {
-        measured = measure(arguments, &server, runtime, bare_interpreter.as_deref()) => measured,
+        measured = measure(&server) => measured,
         _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
     };
     if measured.is_err() {

@@ -189,6 +189,6 @@ impl Bodies {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "memory of a process")]
-fn mib(bytes: u64) -> String {
+pub(super) fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / MIB)
 }

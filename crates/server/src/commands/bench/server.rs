@@ -24,6 +24,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the bare agent may take until it listens.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
+/// An agent that is measured beside nine others may take longer to start than one of a caller who waits.
+const CONFIG: &str = "[limits]\ninit_timeout_secs = 600\n";
 /// How much of the server's log is shown when it fails.
 const SHOWN_LOG_LINES: usize = 20;
 
@@ -57,6 +59,8 @@ impl Server {
         // Short, because paths of Unix sockets are.
         let folder = tempfile::Builder::new().prefix("coracle-bench-").tempdir()?;
         let data = folder.path().join("data");
+        let config = folder.path().join("config.toml");
+        std::fs::write(&config, CONFIG)?;
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args([
@@ -70,6 +74,8 @@ impl Server {
             .arg(&data)
             .arg("--images-dir")
             .arg(images_dir)
+            .arg("--config")
+            .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log"))?)
@@ -99,12 +105,17 @@ impl Server {
         })
     }
 
+    /// Where it keeps everything.
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// What executes the agents.
     pub(super) fn execution(&self, arguments: &Arguments) -> Execution {
         if arguments.driver == DriverKind::Process {
             return Execution::Processes;
         }
-        let verdict = std::fs::read(self.folder.path().join("data/kvm.json"));
+        let verdict = std::fs::read(self.data_dir().join("kvm.json"));
         let verdict = verdict.ok().and_then(|text| serde_json::from_slice(&text).ok());
         match arguments.accelerator_name() {
             Some("kvm") => Execution::Kvm,

@@ -44,6 +44,26 @@ impl Latency {
     }
 }
 
+/// Latencies in milliseconds, with the slow ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Percentiles {
+    pub(super) p50: f64,
+    pub(super) p90: f64,
+    pub(super) p99: f64,
+}
+
+impl Percentiles {
+    /// `None` of nothing.
+    pub(super) fn of(times: impl IntoIterator<Item = Duration>) -> Option<Self> {
+        let times = sorted(times);
+        Some(Self {
+            p50: percentile(&times, 50.0)?,
+            p90: percentile(&times, 90.0)?,
+            p99: percentile(&times, 99.0)?,
+        })
+    }
+}
+
 fn sorted(times: impl IntoIterator<Item = Duration>) -> Vec<f64> {
     let mut times: Vec<f64> = times
         .into_iter()

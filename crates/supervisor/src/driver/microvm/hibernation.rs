@@ -22,7 +22,8 @@ use coracle_types::SandboxId;
 use coracle_vmm::{HIBERNATED_PAGES, HIBERNATED_STATE};
 use serde::{Deserialize, Serialize};
 
-use super::template::{OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, hash, seal};
+use super::checksum;
+use super::template::{OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, seal};
 use super::{MEMORY_FILE, SCRATCH_FILE};
 
 const DRAFT_PREFIX: &str = ".draft-";
@@ -124,7 +125,7 @@ impl HibernationStore {
             (HIBERNATED_STATE, &manifest.state_sha256),
             (SCRATCH_FILE, &manifest.scratch_sha256),
         ] {
-            if hash(&File::open(folder.join(file))?)? != *expected {
+            if checksum::of(&File::open(folder.join(file))?)? != *expected {
                 let text = format!("{file} of a hibernated sandbox is damaged");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }

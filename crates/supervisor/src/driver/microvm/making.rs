@@ -169,9 +169,9 @@ impl Microvms {
         self.record(&draft, agent, template).await?;
         let arguments = self.platform().await?.kernel_arguments.clone();
         let recorded = draft.template(arguments.clone());
-        let finishing = Arc::clone(&draft);
+        let (finishing, made_for) = (Arc::clone(&draft), template.made_for.clone());
         let (finished, proved) = tokio::join!(
-            blocking(move || finishing.finish(arguments)),
+            blocking(move || finishing.finish(made_for, arguments)),
             self.prove(&recorded, agent)
         );
         proved?;

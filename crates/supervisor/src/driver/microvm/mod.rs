@@ -17,6 +17,7 @@
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
 //! any of them. What is missing is made where a recipe exists.
 
+mod checksum;
 mod hibernation;
 mod machine;
 mod making;
@@ -46,6 +47,7 @@ use self::machine::{Keepsake, Microvm};
 use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
+pub use self::template::{TemplateInfo, templates};
 use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Origin, PrepareError, Start};
 
 const SCRATCH_DISK: &str = "scratch";
@@ -150,7 +152,7 @@ struct Disks {
 impl MicrovmDriver {
     /// A driver with these settings. Looks at nothing yet.
     pub fn new(config: MicrovmConfig) -> Self {
-        let templates = TemplateStore::new(config.data_dir.join("templates"), TEMPLATES_LIMIT);
+        let templates = TemplateStore::new(config.data_dir.join(template::TEMPLATES), TEMPLATES_LIMIT);
         let hibernated = HibernationStore::new(config.data_dir.join("hibernated"), HIBERNATED_LIMIT);
         Self(Arc::new(Microvms {
             config,

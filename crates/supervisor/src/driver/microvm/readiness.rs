@@ -97,18 +97,9 @@ async fn become_ready(guest: &Guest, agent: &AgentSpec, template: &TemplateSpec)
     let Some(warm_up) = &template.warm_up else {
         return Ok(());
     };
-    let warming = probe::post(guest, warm_up.port, &warm_up.path);
     tokio::select! {
         exit = guest.exited() => Err(Fault::Exited { phase: "warm-up", exit }),
-        warmed = tokio::time::timeout(WARM_UP_TIMEOUT, warming) => {
-            let asked = format!("POST {} on port {}", warm_up.path, warm_up.port);
-            match warmed {
-                Ok(Ok(status)) if status.is_success() => Ok(()),
-                Ok(Ok(status)) => Err(Fault::WarmUp(format!("{asked} answered {status}"))),
-                Ok(Err(failure)) => Err(Fault::WarmUp(format!("{asked} failed: {failure}"))),
-                Err(_) => Err(Fault::WarmUp(format!("{asked} was not answered within {WARM_UP_TIMEOUT:?}"))),
-            }
-        }
+        warmed = probe::call(guest, warm_up, WARM_UP_TIMEOUT) => warmed.map_err(Fault::WarmUp),
     }
 }
 

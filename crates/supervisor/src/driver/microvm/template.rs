@@ -16,25 +16,24 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::SeekFrom;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::checksum;
+
 /// Changes whenever templates made before are of no use.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const DRAFT_PREFIX: &str = ".draft-";
+/// The folder in the data folder.
+pub(super) const TEMPLATES: &str = "templates";
 const MANIFEST: &str = "manifest.json";
 pub(super) const OWNER_ONLY_FOLDER: u32 = 0o700;
 pub(super) const OWNER_ONLY_FILE: u32 = 0o600;
-/// Files are compared in blocks of this size, in bytes; blocks of zeros count as absent, whether stored or not.
-const BLOCK: usize = 64 * 1024;
 
 /// Everything that decides what is in a template.
 #[derive(Debug, Serialize)]
@@ -70,6 +69,9 @@ impl Ingredients<'_> {
 /// What is known of a template besides its files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Manifest {
+    made_for: String,
+    /// When, in Unix seconds.
+    made_at: u64,
     /// The machine's kernel arguments; a restored machine is given the same.
     kernel_arguments: Vec<String>,
     memory_sha256: String,
@@ -124,8 +126,11 @@ impl Draft {
     }
 
     /// Makes a draft whose files are complete durable and checkable, and its owner's alone.
-    pub(super) fn finish(&self, kernel_arguments: Vec<String>) -> io::Result<()> {
+    pub(super) fn finish(&self, made_for: String, kernel_arguments: Vec<String>) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let manifest = Manifest {
+            made_for,
+            made_at: now.as_secs(),
             kernel_arguments,
             memory_sha256: seal(&self.memory())?,
             state_sha256: seal(&self.state())?,
@@ -272,6 +277,61 @@ impl TemplateStore {
     }
 }
 
+/// A template on disk, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateInfo {
+    /// Its name: a digest of everything that decides what is in it.
+    pub key: String,
+    /// For whom it was made first.
+    pub made_for: String,
+    /// What it takes on disk, in bytes.
+    pub bytes: u64,
+    /// When it was made.
+    pub made: SystemTime,
+    /// When it was last restored, or made.
+    pub last_used: SystemTime,
+}
+
+/// The templates of the server with this data folder, whether it runs or not; the last used first. Blocks.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn templates(data_dir: &Path) -> io::Result<Vec<TemplateInfo>> {
+    let entries = match fs::read_dir(data_dir.join(TEMPLATES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let key = entry.file_name().to_string_lossy().into_owned();
+        match described(&entry.path(), key) {
+            // It is a draft, or has just been removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            info => found.extend(info?),
+        }
+    }
+    found.sort_by_key(|info| std::cmp::Reverse(info.last_used));
+    Ok(found)
+}
+
+fn described(folder: &Path, key: String) -> io::Result<Option<TemplateInfo>> {
+    let manifest = folder.join(MANIFEST);
+    let last_used = fs::metadata(&manifest)?.modified()?;
+    // One of another format is of no use to anybody, and is removed when it is needed or in the way.
+    let Ok(parsed) = serde_json::from_slice::<Manifest>(&fs::read(manifest)?) else {
+        return Ok(None);
+    };
+    let made = UNIX_EPOCH.checked_add(Duration::from_secs(parsed.made_at));
+    Ok((!key.starts_with(DRAFT_PREFIX)).then_some(TemplateInfo {
+        key,
+        made_for: parsed.made_for,
+        bytes: size_on_disk(folder)?,
+        made: made.unwrap_or(UNIX_EPOCH),
+        last_used,
+    }))
+}
+
 fn memory_in(folder: &Path) -> PathBuf {
     folder.join("memory")
 }
@@ -297,7 +357,7 @@ pub(super) fn seal(path: &Path) -> io::Result<String> {
     let file = File::options().read(true).write(true).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(OWNER_ONLY_FILE))?;
     file.sync_all()?;
-    hash(&file)
+    checksum::of(&file)
 }
 
 fn is_undamaged(folder: &Path, manifest: &Manifest) -> io::Result<bool> {
@@ -310,41 +370,17 @@ fn is_undamaged(folder: &Path, manifest: &Manifest) -> io::Result<bool> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file?,
         };
-        if hash(&file)? != *expected {
+        if checksum::of(&file)? != *expected {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// SHA-256 over length, and position and content of every block that is not all zeros: independent of which zeros
-/// the file system stores, and fast for a file that is mostly holes.
-pub(super) fn hash(file: &File) -> io::Result<String> {
-    let size = file.metadata()?.len();
-    let mut digest = Sha256::new();
-    digest.update(size.to_le_bytes());
-    let mut block = vec![0; BLOCK];
-    let mut position = 0;
-    while position < size {
-        let data = match rustix::fs::seek(file, SeekFrom::Data(position)) {
-            Err(rustix::io::Errno::NXIO) => break,
-            data => data?,
-        };
-        position = data - data % BLOCK as u64;
-        let length = usize::try_from(size - position).map_or(BLOCK, |rest| rest.min(BLOCK));
-        let content = &mut block[..length];
-        file.read_exact_at(content, position)?;
-        if content.iter().any(|byte| *byte != 0) {
-            digest.update(position.to_le_bytes());
-            digest.update(content);
-        }
-        position += BLOCK as u64;
-    }
-    Ok(hex::encode(digest.finalize()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     const KEY: &str = "00";
@@ -360,7 +396,9 @@ mod tests {
         memory.write_all_at(b"in the middle", 5_000_000).unwrap();
         fs::write(draft.state(), b"state").unwrap();
         fs::write(draft.scratch(), vec![7; 100_000]).unwrap();
-        draft.finish(vec!["quiet".to_owned()]).unwrap();
+        draft
+            .finish("a test".to_owned(), vec!["quiet".to_owned()])
+            .unwrap();
         store.publish(key, &draft).unwrap();
     }
 
@@ -374,6 +412,30 @@ mod tests {
             .expect("a template");
         assert_eq!(template.kernel_arguments, ["quiet"]);
         assert_eq!(fs::read(template.state()).unwrap(), b"state");
+    }
+
+    #[test]
+    fn an_operator_sees_what_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(templates(folder.path()).unwrap(), []);
+        let store = store(folder.path(), u64::MAX);
+        publish(&store, "older");
+        publish(&store, "newer");
+        let _draft = store.draft().unwrap();
+        let yesterday = SystemTime::now() - Duration::from_secs(86_400);
+        let manifest = folder.path().join("templates/older").join(MANIFEST);
+        File::open(manifest).unwrap().set_modified(yesterday).unwrap();
+        let listed = templates(folder.path()).unwrap();
+        let keys: Vec<_> = listed.iter().map(|info| info.key.as_str()).collect();
+        assert_eq!(keys, ["newer", "older"]);
+        assert_eq!(
+            (listed[1].last_used, listed[1].made_for.as_str()),
+            (yesterday, "a test")
+        );
+        assert!(
+            (100_000..16 * 1024 * 1024).contains(&listed[0].bytes),
+            "{listed:?}"
+        );
     }
 
     #[test]
@@ -434,7 +496,7 @@ mod tests {
         let roomy = store(folder.path(), u64::MAX);
         for (key, age) in [("old", 100), ("older", 200)] {
             publish(&roomy, key);
-            let used = SystemTime::now() - std::time::Duration::from_secs(age);
+            let used = SystemTime::now() - Duration::from_secs(age);
             let manifest = folder.path().join("templates").join(key).join(MANIFEST);
             File::open(manifest).unwrap().set_modified(used).unwrap();
         }
@@ -444,15 +506,5 @@ mod tests {
         assert!(narrow.find("older").unwrap().is_none());
         assert!(narrow.find("old").unwrap().is_some());
         assert!(narrow.find("new").unwrap().is_some());
-    }
-
-    #[test]
-    fn stored_zeros_are_as_good_as_holes() {
-        let folder = tempfile::tempdir().unwrap();
-        let (sparse, dense) = (folder.path().join("sparse"), folder.path().join("dense"));
-        File::create(&sparse).unwrap().set_len(300_000).unwrap();
-        fs::write(&dense, vec![0; 300_000]).unwrap();
-        let hash_of = |path| hash(&File::open(path).unwrap()).unwrap();
-        assert_eq!(hash_of(sparse), hash_of(dense));
     }
 }

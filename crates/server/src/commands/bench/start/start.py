@@ -1,0 +1,294 @@
+"""Starts sessions through boto3 in every way there is, and prints how long each took to its first byte, as JSON.
+
+Run by `coracle bench start`, which gives it a server of its own (the usual variables of AWS clients), what to measure
+(JSON, the only argument) and boto3 (PYTHONPATH). Progress goes to stderr.
+"""
+
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+
+WAIT_SECONDS = 900
+AT_ONCE = 10
+CALLERS = 4
+BUCKET = "bench"
+# The payload suits both agents.
+PAYLOAD = json.dumps({"prompt": "hello"}).encode()
+
+
+def progress(text):
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def wait(what, holds, poll=0.02):
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            sys.exit(f"not within {WAIT_SECONDS} seconds: {what}")
+        time.sleep(poll)
+
+
+def new_session():
+    return f"bench-start-{uuid.uuid4()}"
+
+
+class Server:
+    """The server, as boto3 and as its operator see it."""
+
+    def __init__(self, data_dir):
+        self.data_dir = Path(data_dir)
+        self.url = os.environ["AWS_ENDPOINT_URL"]
+        # A request is sent once: an error shall be seen, and not be made up for.
+        config = Config(read_timeout=WAIT_SECONDS, retries={"total_max_attempts": 1}, max_pool_connections=AT_ONCE)
+        self.session = boto3.Session()
+        self.control = self.session.client("bedrock-agentcore-control", config=config)
+        self.data = self.session.client("bedrock-agentcore", config=config)
+        self.s3 = self.session.client("s3", config=config)
+
+    def operator(self, path):
+        request = AWSRequest("GET", self.url + path)
+        SigV4Auth(self.session.get_credentials(), "bedrock-agentcore", self.session.region_name).add_auth(request)
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=dict(request.headers))) as answer:
+            return json.load(answer)
+
+    def sessions(self):
+        return self.operator("/_coracle/sessions")["sessions"]
+
+    def deploy(self, agent, platform):
+        key = f"{agent['name']}.zip"
+        with open(agent["zip"], "rb") as file:
+            self.s3.upload_fileobj(file, BUCKET, key)
+        began = time.perf_counter()
+        made = self.control.create_agent_runtime(
+            agentRuntimeName=f"bench_{agent['name']}_{platform}",
+            agentRuntimeArtifact={
+                "codeConfiguration": {
+                    "code": {"s3": {"bucket": BUCKET, "prefix": key}},
+                    "runtime": agent["runtime"],
+                    "entryPoint": ["main.py"],
+                }
+            },
+            roleArn="arn:aws:iam::000000000000:role/bench",
+            networkConfiguration={"networkMode": "PUBLIC"},
+            platformVersion=platform,
+        )
+
+        def ready():
+            described = self.control.get_agent_runtime(agentRuntimeId=made["agentRuntimeId"])
+            if described["status"].endswith("FAILED"):
+                sys.exit(f"the agent could not be deployed: {described.get('failureReason')}")
+            return described["status"] == "READY"
+
+        wait("the version to be READY", ready)
+        return Runtime(self, made["agentRuntimeArn"]), time.perf_counter() - began
+
+
+class Runtime:
+    """Starts and ends sessions of one runtime."""
+
+    def __init__(self, server, arn):
+        self.server, self.arn = server, arn
+
+    def first_byte(self, session):
+        began = time.perf_counter()
+        answer = self.server.data.invoke_agent_runtime(
+            agentRuntimeArn=self.arn, runtimeSessionId=session, payload=PAYLOAD, contentType="application/json"
+        )
+        answer["response"].read(1)
+        taken = time.perf_counter() - began
+        answer["response"].read()
+        return taken
+
+    def end(self, sessions):
+        for session in sessions:
+            self.server.data.stop_runtime_session(agentRuntimeArn=self.arn, runtimeSessionId=session)
+
+    def none_left(self):
+        wait("the sessions to end", lambda: not self.server.sessions())
+
+    def tag(self, key, value):
+        if value is None:
+            self.server.control.untag_resource(resourceArn=self.arn, tagKeys=[key])
+        else:
+            self.server.control.tag_resource(resourceArn=self.arn, tags={key: value})
+
+    def way(self, count, before=lambda: None):
+        """New sessions: one by one, and ten at once."""
+        one_by_one, ten_at_once = [], []
+        for _ in range(count):
+            before()
+            session = new_session()
+            one_by_one.append(self.first_byte(session))
+            self.end([session])
+            self.none_left()
+        while len(ten_at_once) < count:
+            before()
+            sessions = [new_session() for _ in range(AT_ONCE)]
+            ten_at_once += at_once(self.first_byte, sessions)
+            self.end(sessions)
+            self.none_left()
+        return {"one_by_one": one_by_one, "ten_at_once": ten_at_once}
+
+    def pool_is_full(self):
+        def full():
+            pools = self.server.operator("/_coracle/pools")["pools"]
+            return any(pool["ready"] == AT_ONCE and pool["starting"] == 0 for pool in pools)
+
+        wait("the warm pool to be full", full)
+
+    def wakes(self, count):
+        """What waking takes, and what a hibernated session takes on disk, in bytes."""
+        sessions = [new_session() for _ in range(AT_ONCE)]
+        at_once(self.first_byte, sessions)
+        one_by_one, ten_at_once, bytes_on_disk = [], [], 0
+        while len(ten_at_once) < count:
+            self.asleep()
+            bytes_on_disk = mean_bytes(self.server.data_dir / "hibernated")
+            ten_at_once += at_once(self.first_byte, sessions)
+        while len(one_by_one) < count:
+            self.asleep()
+            one_by_one += [self.first_byte(session) for session in sessions]
+        self.asleep()
+        self.end(sessions)
+        return {"one_by_one": one_by_one, "ten_at_once": ten_at_once}, bytes_on_disk
+
+    def asleep(self):
+        wait("the sessions to hibernate", lambda: not self.server.sessions())
+
+    def rate(self, seconds):
+        """Sessions started per second, by callers who each start the next when theirs has answered."""
+        ends = time.monotonic() + seconds
+
+        def start_one_after_the_other(_):
+            started = 0
+            while time.monotonic() < ends:
+                session = new_session()
+                self.first_byte(session)
+                self.end([session])
+                started += 1
+            return started
+
+        began = time.monotonic()
+        started = sum(at_once(start_one_after_the_other, range(CALLERS)))
+        rate = started / (time.monotonic() - began)
+        self.none_left()
+        return rate
+
+    def idle_memory(self, settle_seconds):
+        """Private and shared memory of ten idle sessions on average, in bytes, as the server measures it."""
+        sessions = [new_session() for _ in range(AT_ONCE)]
+        for session in sessions:
+            self.first_byte(session)
+        time.sleep(settle_seconds)
+        listed = self.server.sessions()
+        self.end(sessions)
+        self.none_left()
+        kinds = ("privateMemoryBytes", "sharedMemoryBytes")
+        return [round(statistics.mean(session[kind] for session in listed)) for kind in kinds]
+
+
+def at_once(work, items):
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(work, items))
+
+
+def mean_bytes(folder):
+    """What the folders in this one take on disk, on average; files that have another name are not theirs."""
+    sizes = []
+    for entry in folder.iterdir():
+        kept = [path.stat() for path in entry.iterdir()]
+        sizes.append(sum(stat.st_blocks * 512 for stat in kept if stat.st_nlink == 1))
+    return round(statistics.mean(sizes)) if sizes else 0
+
+
+def bare_process(agent):
+    """From the start of the agent as a process of this machine to the first byte of its answer."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    began = time.perf_counter()
+    command = [sys.executable, "-c", f"from main import app; app.run(port={port})"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=agent["folder"], **silent)
+    try:
+        while process.poll() is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
+            try:
+                connection.request("POST", "/invocations", PAYLOAD, {"Content-Type": "application/json"})
+                connection.getresponse().read(1)
+                return time.perf_counter() - began
+            except ConnectionRefusedError:
+                time.sleep(0.001)
+            finally:
+                connection.close()
+        sys.exit(f"the agent {agent['name']} ended as a process of this machine, with code {process.returncode}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def measure(server, agent, plan):
+    sessions, name = plan["sessions"], agent["name"]
+    progress(f"{name}: {sessions} bare processes, one by one and {AT_ONCE} at once")
+    bare = {
+        "one_by_one": [bare_process(agent) for _ in range(sessions)],
+        "ten_at_once": [taken for _ in range(0, sessions, AT_ONCE) for taken in at_once(bare_process, [agent] * AT_ONCE)],
+    }
+    progress(f"{name}: {plan['boots']} sessions that boot")
+    booting, _ = server.deploy(agent, "V1")
+    boot = booting.way(plan["boots"])
+    progress(f"{name}: making the template")
+    runtime, create_to_ready = server.deploy(agent, "V2")
+    # The first one finds files that no page cache has yet.
+    runtime.way(1)
+    progress(f"{name}: {sessions} sessions restored")
+    restore = runtime.way(sessions)
+    progress(f"{name}: {sessions} sessions from the warm pool")
+    runtime.tag("coracle:warm", str(AT_ONCE))
+    warm = runtime.way(sessions, runtime.pool_is_full)
+    runtime.tag("coracle:warm", None)
+    wait("the warm pool to be gone", lambda: not server.operator("/_coracle/pools")["pools"])
+    progress(f"{name}: memory of idle sessions")
+    private, shared = runtime.idle_memory(plan["settle_seconds"])
+    progress(f"{name}: new sessions for {plan['rate_seconds']} s")
+    rate = runtime.rate(plan["rate_seconds"])
+    progress(f"{name}: {sessions} sessions woken")
+    runtime.tag("coracle:hibernate", "1")
+    wake, hibernated = runtime.wakes(sessions)
+    runtime.tag("coracle:hibernate", None)
+    ways = {"bare process": bare, "boot (V1)": boot, "restore": restore, "warm pool": warm, "wake": wake}
+    return {
+        "agent": name,
+        "ways": [{"name": way} | seconds for way, seconds in ways.items()],
+        "create_to_ready_seconds": create_to_ready,
+        "sessions_per_second": rate,
+        "idle_private_bytes": private,
+        "idle_shared_bytes": shared,
+        "template_bytes": mean_bytes(server.data_dir / "templates"),
+        "hibernated_bytes": hibernated,
+    }
+
+
+def main():
+    plan = json.loads(sys.argv[1])
+    server = Server(plan["data_dir"])
+    server.s3.create_bucket(Bucket=BUCKET)
+    print(json.dumps([measure(server, agent, plan) for agent in plan["agents"]]))
+
+
+if __name__ == "__main__":
+    main()
