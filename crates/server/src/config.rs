@@ -15,6 +15,8 @@ use coracle_types::{AccountId, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::caps::CapsConfig;
+
 /// Why the configuration could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -60,6 +62,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What an account may have.
     pub quotas: QuotasConfig,
+    /// What sessions may use.
+    pub caps: CapsConfig,
     /// How often an account may ask.
     pub rate_limits: RateLimitsConfig,
     /// Bounds of each WebSocket.
@@ -91,6 +95,7 @@ impl Default for Config {
             credentials: Vec::new(),
             limits: LimitsConfig::default(),
             quotas: QuotasConfig::default(),
+            caps: CapsConfig::default(),
             rate_limits: RateLimitsConfig::default(),
             websocket: WebSocketConfig::default(),
             cors: CorsConfig::default(),

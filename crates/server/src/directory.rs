@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_store::{Claim, NewSession, Store, StoreError, UnixMicros};
-use coracle_supervisor::{Claimed, Directory, DirectoryError, EndReason, Hibernated, Left};
-use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+use coracle_store::{Claim, End, NewSession, Store, StoreError, UnixMicros};
+use coracle_supervisor::{Claimed, Directory, DirectoryError, Hibernated, Left, SessionEnd, SessionInfo};
+use coracle_types::{Consumption, Generation, SandboxId, SessionKey, VersionNumber};
+
+use crate::report::Report;
 
 /// Sessions owned through the store.
 pub struct StoreDirectory(
@@ -39,13 +41,14 @@ impl Directory for StoreDirectory {
                         left: granted.left.map(|left| Left {
                             sandbox: left.sandbox,
                             age: now.since(left.started_at),
+                            used: left.used,
                             usable: left.usable,
                         }),
                     });
                 }
                 Claim::AlreadyOwned(held) if held.incarnation == self.0.incarnation() => {
                     self.0
-                        .end(session, held.generation, "replaced", now)
+                        .end(session, held.generation, End::plain("replaced"), now)
                         .await
                         .map_err(failed)?;
                 }
@@ -66,11 +69,19 @@ impl Directory for StoreDirectory {
         &self,
         session: &SessionKey,
         generation: Generation,
-        reason: &EndReason,
+        end: &SessionEnd,
+        used: Consumption,
+        info: &SessionInfo,
     ) -> Result<(), DirectoryError> {
+        let report = serde_json::to_string(&Report::of(end, info)).ok();
+        let end = End {
+            reason: end.reason.kind(),
+            used,
+            report: report.as_deref(),
+        };
         // A generation that is no longer current has been ended by whoever raised it.
         self.0
-            .end(session, generation, reason.kind(), UnixMicros::now())
+            .end(session, generation, end, UnixMicros::now())
             .await
             .map(drop)
             .map_err(failed)
@@ -81,11 +92,12 @@ impl Directory for StoreDirectory {
         session: &SessionKey,
         generation: Generation,
         keep: Duration,
+        used: Consumption,
     ) -> Result<(), DirectoryError> {
         let expires_at = UnixMicros::now().after(keep);
         if self
             .0
-            .hibernate(session, generation, expires_at)
+            .hibernate(session, generation, expires_at, used)
             .await
             .map_err(failed)?
         {

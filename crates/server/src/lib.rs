@@ -2,6 +2,7 @@
 //!
 //! See `ARCHITECTURE.md` for the way of a request through these modules.
 
+pub mod caps;
 pub mod code_source;
 pub mod config;
 pub mod control;
@@ -15,6 +16,7 @@ mod housekeeping;
 pub mod issuers;
 pub mod metrics;
 pub mod operator;
+mod report;
 pub mod s3;
 pub mod serve;
 pub mod warm;

@@ -29,6 +29,8 @@ enum Command {
     Template(commands::template::Arguments),
     /// Say what this machine has and lacks, and what to do about it.
     Doctor(commands::doctor::Arguments),
+    /// List, describe, stop and kill the sessions of a running server, and read their logs.
+    Sessions(commands::sessions::Arguments),
     /// Measure what sessions and invocations cost on this machine.
     Bench(commands::bench::Arguments),
 }
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Image(arguments) => commands::image::run(arguments),
         Command::Template(arguments) => commands::template::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(arguments),
+        Command::Sessions(arguments) => commands::sessions::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match result {

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_supervisor::driver::Origin;
 use coracle_supervisor::{PoolTotals, StartPhases, Supervisor};
 use coracle_types::SandboxId;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -196,13 +195,7 @@ impl Metrics {
         }
         self.session_origins
             .get_or_create(&OriginLabel {
-                origin: match phases.origin {
-                    Origin::Booted => "booted",
-                    Origin::Restored => "restored",
-                    Origin::BootedInstead => "booted_instead",
-                    Origin::Warm => "warm",
-                    Origin::Woken => "woken",
-                },
+                origin: phases.origin.as_str(),
             })
             .inc();
         let parts = [

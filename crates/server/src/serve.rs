@@ -21,6 +21,7 @@ use coracle_supervisor::{LogBudget, LogFiles, LogFilesConfig, Supervisor, Superv
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::caps::RuntimeCaps;
 use crate::code_source::CodeSource;
 use crate::config::Config;
 use crate::control::ControlPlane;
@@ -147,9 +148,15 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             init_timeout: config.limits.init_timeout(),
             snapshots: config.sandbox.snapshots,
             hibernate_after: config.sandbox.hibernate_after_secs.map(Duration::from_secs),
+            session_caps: (&config.caps.session).into(),
+            runtime_caps: (&config.caps.runtime).into(),
         },
     ));
     let warm_routes = routes.clone();
+    let caps = RuntimeCaps {
+        store: store.clone(),
+        supervisor: supervisor.clone(),
+    };
     let waker = Waker::new(routes.clone());
     let source = CodeSource::new(store.clone(), s3.clone(), config.s3.clone());
     let artifacts = Artifacts {
@@ -180,6 +187,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             routes,
             store: store.clone(),
             sessions: SessionQuota::new(config.quotas.clone()),
+            caps: caps.clone(),
             rates,
             mcp: McpSessions::default(),
             stops: TokenLocks::default(),
@@ -228,6 +236,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         keep_unused: config.containers.keep_unused(),
     };
     let housekeeping = tokio::spawn(housekeeping.run(background.clone()));
+    let capping = tokio::spawn(caps.run(background.clone()));
     let accepting = stop.clone();
     let connections = tokio::spawn(listen::serve(
         listener,
@@ -244,7 +253,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     tokio::time::timeout(LAST_WORDS, closed).await.ok();
     background.cancel();
     // A task that panicked has said so already.
-    futures::future::join_all([reconciling, housekeeping, warming]).await;
+    futures::future::join_all([reconciling, housekeeping, warming, capping]).await;
     store.close().await;
     if let Err(error) = std::fs::remove_file(&address_file) {
         tracing::warn!(%error, "the address file could not be removed");

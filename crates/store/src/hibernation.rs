@@ -1,10 +1,11 @@
 //! Sessions that run nowhere. Their rows stay among those of the [`sessions`](crate::sessions).
 
-use coracle_types::{EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{Consumption, EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
 
 use crate::database::Connection;
-use crate::sessions::{Session, retire};
-use crate::{Store, StoreError, UnixMicros, row};
+use crate::history::{End, retire};
+use crate::sessions::Session;
+use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
 
 /// What a hibernated session left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Left {
     pub sandbox: SandboxId,
     /// When that was claimed first.
     pub started_at: UnixMicros,
+    /// What the session had used by then.
+    pub used: Consumption,
     /// Whether the session may go on from it.
     pub usable: bool,
 }
@@ -29,7 +32,7 @@ pub enum Hibernated<'a> {
 }
 
 impl Store {
-    /// Records that a session has been hibernated, and when it is to be forgotten. False when the generation is no
+    /// Records that a session has been hibernated, when it is to be forgotten, and what its sandbox used. False when the generation is no
     /// longer the session's.
     ///
     /// # Errors
@@ -39,10 +42,12 @@ impl Store {
         key: &SessionKey,
         generation: Generation,
         expires_at: UnixMicros,
+        used: Consumption,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let changed = sqlx::query(
-            "UPDATE session SET state = 'HIBERNATED', expires_at = $5
+            "UPDATE session SET state = 'HIBERNATED', expires_at = $5, run_micros = run_micros + $6,
+                    cpu_micros = cpu_micros + $7, memory_mib_seconds = memory_mib_seconds + $8
              WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3 AND generation = $4",
         )
         .bind(key.runtime.as_str())
@@ -50,6 +55,9 @@ impl Store {
         .bind(key.session.as_str())
         .bind(generation.0)
         .bind(expires_at.0)
+        .bind(row::micros(used.time))
+        .bind(row::micros(used.cpu))
+        .bind(row::signed(used.memory_mib_seconds))
         .execute(&mut *transaction)
         .await?
         .rows_affected();
@@ -66,6 +74,25 @@ impl Store {
             .fetch_all(&mut *self.read().await?)
             .await?;
         rows.iter().map(|found| row::parsed(found, "sandbox")).collect()
+    }
+
+    /// Hibernated sessions, by generation.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn hibernated_sessions(
+        &self,
+        page: &Page<Generation>,
+    ) -> Result<Listed<Session, Generation>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM owned_session WHERE state = 'HIBERNATED' AND generation > $1 ORDER BY generation LIMIT $2",
+        )
+        .bind(page.after.map_or(0, |generation| generation.0))
+        .bind(page.fetch())
+        .fetch_all(&mut *self.read().await?)
+        .await?;
+        let items = rows.iter().map(Session::from_row).collect::<Result<_, _>>()?;
+        Ok(page.cut(items, |item: &Session| item.generation))
     }
 
     /// Ends hibernated sessions, and returns the sandboxes that they have left.
@@ -107,7 +134,8 @@ impl Store {
         .await?;
         let mut left = Vec::new();
         for found in &rows {
-            retire(&mut transaction, row::number(found, "generation")?, reason, now).await?;
+            let generation = row::number(found, "generation")?;
+            retire(&mut transaction, generation, End::plain(reason), now).await?;
             left.push(row::parsed(found, "sandbox")?);
         }
         transaction.commit().await?;
@@ -134,11 +162,12 @@ pub(crate) async fn take_over(
             .execute(connection)
             .await?;
     } else {
-        retire(connection, generation, "outdated", now).await?;
+        retire(connection, generation, End::plain("outdated"), now).await?;
     }
     Ok(Left {
         sandbox: hibernated.sandbox,
         started_at: hibernated.started_at,
+        used: hibernated.used,
         usable,
     })
 }

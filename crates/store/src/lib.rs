@@ -14,6 +14,7 @@
 //! | `idempotency` | the outcome of requests that carried a client token |
 //! | `hibernation` | sessions that run nowhere |
 //! | `sessions` | who owns which session, under which generation |
+//! | `history` | sessions that have ended |
 //! | `buckets`, `objects`, `listing`, `uploads` | the metadata of the S3 side; contents are files elsewhere |
 //!
 //! Time is given by the caller as [`UnixMicros`], so that an answer and the stored row agree.
@@ -25,6 +26,7 @@ mod deletion;
 mod endpoints;
 mod error;
 mod hibernation;
+mod history;
 mod idempotency;
 mod listing;
 mod objects;
@@ -45,13 +47,14 @@ pub use database::Store;
 pub use endpoints::{Endpoint, EndpointChange, NewEndpoint};
 pub use error::StoreError;
 pub use hibernation::{Hibernated, Left};
+pub use history::{End, EndedQuery, EndedSession};
 pub use idempotency::{Applied, Idempotency, Lookup};
 pub use listing::{ListingPosition, ListingQuery, ObjectListing};
 pub use objects::Object;
 pub use page::{Listed, Page};
 pub use quotas::{Quota, Quotas};
 pub use runtimes::{Deletion, NewRuntime, Owner, Runtime, RuntimeCursor, RuntimeVersion};
-pub use sessions::{Claim, EndedSession, Granted, NewSession, Session, SessionState};
+pub use sessions::{Claim, Granted, NewSession, Session, SessionState};
 pub use tags::{MAX_TAGS, Tags};
 pub use time::UnixMicros;
 pub use unfinished::Unfinished;

@@ -1,8 +1,9 @@
 //! Reading columns into checked types. A value that does not fit was not written by this program.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use coracle_types::VersionNumber;
+use coracle_types::{Consumption, VersionNumber};
 use sqlx::Row as _;
 
 use crate::database::Row;
@@ -51,4 +52,18 @@ pub(crate) fn optional_version(row: &Row, column: &'static str) -> Result<Option
 /// A size as the database's integer. No file of ours is larger than that.
 pub(crate) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// A time span as the database's integer.
+pub(crate) fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// What the columns `run_micros`, `cpu_micros` and `memory_mib_seconds` say.
+pub(crate) fn consumption(row: &Row) -> Result<Consumption, StoreError> {
+    Ok(Consumption {
+        time: Duration::from_micros(unsigned(row, "run_micros")?),
+        cpu: Duration::from_micros(unsigned(row, "cpu_micros")?),
+        memory_mib_seconds: unsigned(row, "memory_mib_seconds")?,
+    })
 }

@@ -15,12 +15,14 @@
 //! newer start is refused.
 
 use coracle_types::{
-    EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionId, SessionKey, VersionNumber,
+    Consumption, EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionId, SessionKey,
+    VersionNumber,
 };
 
 use crate::database::{Connection, Row, raise};
 use crate::hibernation::{Left, take_over};
-use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
+use crate::history::{End, retire};
+use crate::{Listed, Owner, Page, Store, StoreError, UnixMicros, row};
 
 /// A session to be claimed.
 #[derive(Debug, Clone)]
@@ -65,6 +67,8 @@ pub enum SessionState {
 /// A session somebody owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
+    /// Whose runtime it is.
+    pub owner: Owner,
     /// Which session.
     pub key: SessionKey,
     /// The version it runs.
@@ -79,23 +83,8 @@ pub struct Session {
     pub state: SessionState,
     /// When it was claimed.
     pub started_at: UnixMicros,
-}
-
-/// A session that has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedSession {
-    /// Which session.
-    pub key: SessionKey,
-    /// The version it ran.
-    pub version: VersionNumber,
-    /// The ownership that ended.
-    pub generation: Generation,
-    /// When it was claimed.
-    pub started_at: UnixMicros,
-    /// When it ended.
-    pub ended_at: UnixMicros,
-    /// Why.
-    pub reason: String,
+    /// What it used before its present sandbox.
+    pub used: Consumption,
 }
 
 impl Store {
@@ -119,10 +108,13 @@ impl Store {
         };
         require_startable(&mut transaction, new).await?;
         let generation = raise(&mut transaction, "generation").await?;
+        let gone_on_from = left.filter(|left| left.usable);
+        let used = gone_on_from.map_or_else(Consumption::default, |left| left.used);
         sqlx::query(
             "INSERT INTO session
-                 (runtime_id, endpoint, session_id, version, sandbox, incarnation, generation, state, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'CLAIMED', $8)",
+                 (runtime_id, endpoint, session_id, version, sandbox, incarnation, generation, state, started_at,
+                  run_micros, cpu_micros, memory_mib_seconds)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'CLAIMED', $8, $9, $10, $11)",
         )
         .bind(new.key.runtime.as_str())
         .bind(new.key.endpoint.as_str())
@@ -131,7 +123,10 @@ impl Store {
         .bind(new.sandbox.to_string())
         .bind(newest)
         .bind(generation)
-        .bind(left.filter(|left| left.usable).map_or(now, |left| left.started_at).0)
+        .bind(gone_on_from.map_or(now, |left| left.started_at).0)
+        .bind(row::micros(used.time))
+        .bind(row::micros(used.cpu))
+        .bind(row::signed(used.memory_mib_seconds))
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -171,7 +166,7 @@ impl Store {
         &self,
         key: &SessionKey,
         generation: Generation,
-        reason: &str,
+        end: End<'_>,
         now: UnixMicros,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
@@ -179,7 +174,7 @@ impl Store {
         if owned.is_none_or(|session| session.generation != generation) {
             return Ok(false);
         }
-        retire(&mut transaction, generation.0, reason, now).await?;
+        retire(&mut transaction, generation.0, end, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -201,7 +196,7 @@ impl Store {
         page: &Page<Generation>,
     ) -> Result<Listed<Session, Generation>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM session WHERE incarnation <> $1 AND generation > $2 ORDER BY generation LIMIT $3",
+            "SELECT * FROM owned_session WHERE incarnation <> $1 AND generation > $2 ORDER BY generation LIMIT $3",
         )
         .bind(self.incarnation().0)
         .bind(page.after.map_or(0, |generation| generation.0))
@@ -226,50 +221,10 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await?;
         for generation in &generations {
-            retire(&mut transaction, *generation, reason, now).await?;
+            retire(&mut transaction, *generation, End::plain(reason), now).await?;
         }
         transaction.commit().await?;
         Ok(generations.len())
-    }
-
-    /// The ended sessions of a runtime, last claimed first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn ended_sessions(
-        &self,
-        runtime: &RuntimeId,
-        page: &Page<Generation>,
-    ) -> Result<Listed<EndedSession, Generation>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM session_end WHERE runtime_id = $1 AND generation < $2
-             ORDER BY generation DESC LIMIT $3",
-        )
-        .bind(runtime.as_str())
-        .bind(page.after.map_or(i64::MAX, |generation| generation.0))
-        .bind(page.fetch())
-        .fetch_all(&mut *self.read().await?)
-        .await?;
-        let items = rows
-            .iter()
-            .map(EndedSession::from_row)
-            .collect::<Result<_, _>>()?;
-        Ok(page.cut(items, |item: &EndedSession| item.generation))
-    }
-
-    /// Forgets sessions that ended before this moment. Returns how many.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn purge_ended_sessions(&self, before: UnixMicros) -> Result<u64, StoreError> {
-        let mut transaction = self.write().await?;
-        let purged = sqlx::query("DELETE FROM session_end WHERE ended_at < $1")
-            .bind(before.0)
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        transaction.commit().await?;
-        Ok(purged)
     }
 }
 
@@ -292,7 +247,7 @@ async fn require_startable(connection: &mut Connection, new: &NewSession) -> Res
 }
 
 async fn find(connection: &mut Connection, key: &SessionKey) -> Result<Option<Session>, StoreError> {
-    sqlx::query("SELECT * FROM session WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3")
+    sqlx::query("SELECT * FROM owned_session WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3")
         .bind(key.runtime.as_str())
         .bind(key.endpoint.as_str())
         .bind(key.session.as_str())
@@ -315,37 +270,12 @@ pub(crate) async fn end_sessions_of(
         .fetch_all(&mut *connection)
         .await?;
     for generation in generations {
-        retire(connection, generation, reason, now).await?;
+        retire(connection, generation, End::plain(reason), now).await?;
     }
     Ok(())
 }
 
-/// Turns the session of this generation into history.
-pub(crate) async fn retire(
-    connection: &mut Connection,
-    generation: i64,
-    reason: &str,
-    now: UnixMicros,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO session_end
-             (generation, runtime_id, endpoint, session_id, version, started_at, ended_at, reason)
-         SELECT generation, runtime_id, endpoint, session_id, version, started_at, $2, $3 FROM session
-         WHERE generation = $1",
-    )
-    .bind(generation)
-    .bind(now.0)
-    .bind(reason)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM session WHERE generation = $1")
-        .bind(generation)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-fn key_from_row(found: &Row) -> Result<SessionKey, StoreError> {
+pub(crate) fn key_from_row(found: &Row) -> Result<SessionKey, StoreError> {
     Ok(SessionKey {
         runtime: row::parsed::<RuntimeId>(found, "runtime_id")?,
         endpoint: row::parsed::<EndpointName>(found, "endpoint")?,
@@ -354,7 +284,7 @@ fn key_from_row(found: &Row) -> Result<SessionKey, StoreError> {
 }
 
 impl Session {
-    fn from_row(found: &Row) -> Result<Self, StoreError> {
+    pub(crate) fn from_row(found: &Row) -> Result<Self, StoreError> {
         let state = match row::text(found, "state")?.as_str() {
             "CLAIMED" => SessionState::Claimed,
             "READY" => SessionState::Ready,
@@ -362,6 +292,10 @@ impl Session {
             _ => return Err(StoreError::Corrupt { column: "state" }),
         };
         Ok(Self {
+            owner: Owner {
+                account: row::parsed(found, "account")?,
+                region: row::parsed(found, "region")?,
+            },
             key: key_from_row(found)?,
             version: row::version(found, "version")?,
             sandbox: row::parsed(found, "sandbox")?,
@@ -369,19 +303,7 @@ impl Session {
             generation: Generation(row::number(found, "generation")?),
             state,
             started_at: row::time(found, "started_at")?,
-        })
-    }
-}
-
-impl EndedSession {
-    fn from_row(found: &Row) -> Result<Self, StoreError> {
-        Ok(Self {
-            key: key_from_row(found)?,
-            version: row::version(found, "version")?,
-            generation: Generation(row::number(found, "generation")?),
-            started_at: row::time(found, "started_at")?,
-            ended_at: row::time(found, "ended_at")?,
-            reason: row::text(found, "reason")?,
+            used: row::consumption(found)?,
         })
     }
 }

@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_types::{EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{Consumption, EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
 
-use crate::EndReason;
+use crate::{SessionEnd, SessionInfo};
 
 /// Why the directory did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,8 @@ pub struct Left {
     pub sandbox: SandboxId,
     /// How long ago the session first began.
     pub age: Duration,
+    /// What the session had used by then.
+    pub used: Consumption,
     /// Whether the session may go on from it; if not, it is of no further use.
     pub usable: bool,
 }
@@ -70,7 +72,7 @@ pub trait Directory: Send + Sync + 'static {
     ) -> Result<Claimed, DirectoryError>;
 
     /// Records that the session has been hibernated, so that whoever claims it next goes on from that; it is to be
-    /// forgotten after so long.
+    /// forgotten after so long. Its sandbox used so much.
     ///
     /// # Errors
     /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one.
@@ -79,6 +81,7 @@ pub trait Directory: Send + Sync + 'static {
         session: &SessionKey,
         generation: Generation,
         keep: Duration,
+        used: Consumption,
     ) -> Result<(), DirectoryError>;
 
     /// Ends hibernated sessions and returns the sandboxes they have left.
@@ -93,7 +96,7 @@ pub trait Directory: Send + Sync + 'static {
     /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one: the session must end.
     async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError>;
 
-    /// Gives the session back and records why it ended. Does nothing when the generation is an older one.
+    /// Gives the session back and records how it ended; `used` is what its last sandbox used. Does nothing when the generation is an older one.
     ///
     /// # Errors
     /// When the directory fails.
@@ -101,6 +104,8 @@ pub trait Directory: Send + Sync + 'static {
         &self,
         session: &SessionKey,
         generation: Generation,
-        reason: &EndReason,
+        end: &SessionEnd,
+        used: Consumption,
+        info: &SessionInfo,
     ) -> Result<(), DirectoryError>;
 }

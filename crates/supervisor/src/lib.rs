@@ -34,7 +34,7 @@ pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery,
 pub use memory::available_memory;
 pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
 pub use session::{
-    AcquireError, EndReason, Hibernation, HibernationTotals, HostFailure, SessionEnd, SessionInfo,
-    SessionSpec, SessionState, StartPhases,
+    AcquireError, Cap, CapOf, CapReached, Caps, EndReason, Hibernation, HibernationTotals, HostFailure,
+    SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
 };
-pub use supervisor::{StopError, Supervisor, SupervisorConfig};
+pub use supervisor::{Killed, StopError, Supervisor, SupervisorConfig};

@@ -22,15 +22,26 @@ use crate::lease::Lease;
 use crate::logs::{LogBudget, LogSink};
 use crate::memory::{MemoryReserve, available_memory};
 use crate::pool::{PoolInfo, PoolSpec, PoolTotals, Pools, refill};
+use crate::session::life::Verdict;
 use crate::session::{
-    AcquireError, AcquireReply, Command, Context, HibernationTotals, SessionHandle, SessionInfo, SessionSpec,
-    SessionTask,
+    AcquireError, AcquireReply, Cap, CapOf, CapReached, Command, Context, HibernationTotals, SessionHandle,
+    SessionInfo, SessionSpec, SessionTask,
 };
 
 /// How often a request that met a session in its last moment looks again.
 const ATTEMPTS: usize = 3;
 /// How long a request that meets a session on its way out waits for its end, to start the next one.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a kill waits until nothing is left of its session.
+const KILL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What has become of a session that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Killed {
+    /// Nothing is left of it. Otherwise it is still being removed.
+    pub is_gone: bool,
+}
 
 /// Limits and times that hold for all sessions.
 #[derive(Debug, Clone)]
@@ -169,15 +180,38 @@ impl Supervisor {
     pub async fn stop(&self, key: &SessionKey) -> Result<(), StopError> {
         let running = self.table().sessions.get(key).cloned();
         match running {
-            Some(session) => stop(&session).await,
+            Some(session) => stop(&session, Verdict::Asked).await,
             None if self.forget_hibernated(Hibernated::Session(key)).await > 0 => Ok(()),
             None => Err(StopError::NotFound),
         }
     }
 
-    /// Stops every session of a runtime, as [`Supervisor::stop`] does. Returns how many were stopped by this
-    /// call.
-    pub async fn stop_runtime(&self, runtime: &RuntimeId) -> usize {
+    /// Ends a session at once: its agent is not asked. Returns once nothing is left of it, or after
+    /// [`KILL_PATIENCE`] at the latest; one that still boots ends when it has booted.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub async fn kill(&self, key: &SessionKey) -> Result<Killed, StopError> {
+        let running = self.table().sessions.get(key).cloned();
+        let Some(session) = running else {
+            return match self.forget_hibernated(Hibernated::Session(key)).await {
+                0 => Err(StopError::NotFound),
+                _ => Ok(Killed { is_gone: true }),
+            };
+        };
+        session.shared.kill.cancel();
+        // One that is being stopped, or is gone by now, needs no further word.
+        stop(&session, Verdict::Killed).await.ok();
+        let gone = tokio::time::timeout(KILL_PATIENCE, session.commands.closed()).await;
+        // It may have been about to be hibernated.
+        self.forget_hibernated(Hibernated::Session(key)).await;
+        Ok(Killed {
+            is_gone: gone.is_ok(),
+        })
+    }
+
+    /// Stops every session of a runtime that has used all it may. Returns how many were stopped by this call.
+    pub async fn stop_runtime(&self, runtime: &RuntimeId, cap: Cap) -> usize {
         let of_runtime: Vec<_> = self
             .table()
             .sessions
@@ -185,7 +219,9 @@ impl Supervisor {
             .filter(|session| session.shared.key.runtime == *runtime)
             .cloned()
             .collect();
-        let stopped = join_all(of_runtime.iter().map(stop)).await;
+        let of = CapOf::Runtime;
+        let why = || Verdict::CapReached(CapReached { of, cap });
+        let stopped = join_all(of_runtime.iter().map(|session| stop(session, why()))).await;
         stopped.iter().filter(|result| result.is_ok()).count()
     }
 
@@ -341,11 +377,11 @@ impl Supervisor {
     }
 }
 
-async fn stop(session: &SessionHandle) -> Result<(), StopError> {
+async fn stop(session: &SessionHandle, why: Verdict) -> Result<(), StopError> {
     let (reply, answer) = oneshot::channel();
     session
         .commands
-        .send(Command::Stop(reply))
+        .send(Command::Stop(why, reply))
         .await
         .map_err(|_| StopError::NotFound)?;
     match answer.await {

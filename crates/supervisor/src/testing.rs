@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_types::{Generation, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{Consumption, Generation, SandboxId, SessionKey, VersionNumber};
 use tokio::time::Instant;
 
-use crate::{Claimed, Directory, DirectoryError, EndReason, Hibernated, Left, LogLine, LogSink};
+use crate::{
+    Claimed, Directory, DirectoryError, Hibernated, Left, LogLine, LogSink, SessionEnd, SessionInfo,
+};
 
 /// What happened to a session's ownership.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,7 @@ struct State {
     /// What those that are claimed run, in which sandbox, and since when.
     running: HashMap<SessionKey, (VersionNumber, SandboxId, Instant)>,
     records: Vec<Record>,
+    reports: Vec<(SessionEnd, SessionInfo)>,
     hibernated: HashMap<SessionKey, HibernatedSession>,
 }
 
@@ -45,12 +48,18 @@ struct HibernatedSession {
     sandbox: SandboxId,
     began: Instant,
     expires: Instant,
+    used: Consumption,
 }
 
 impl MemoryDirectory {
     /// Everything that happened, in order.
     pub fn records(&self) -> Vec<Record> {
         lock(&self.state).records.clone()
+    }
+
+    /// What was told of each end, in order.
+    pub fn reports(&self) -> Vec<(SessionEnd, SessionInfo)> {
+        lock(&self.state).reports.clone()
     }
 
     /// How many sessions are claimed.
@@ -86,6 +95,7 @@ impl Directory for MemoryDirectory {
         let left = state.hibernated.remove(session).map(|hibernated| Left {
             sandbox: hibernated.sandbox,
             age: now - hibernated.began,
+            used: hibernated.used,
             usable: hibernated.version == version && hibernated.expires > now,
         });
         let age = left
@@ -102,6 +112,7 @@ impl Directory for MemoryDirectory {
         session: &SessionKey,
         generation: Generation,
         keep: Duration,
+        used: Consumption,
     ) -> Result<(), DirectoryError> {
         let mut state = lock(&self.state);
         if state.current.get(session) != Some(&Some(generation)) {
@@ -117,6 +128,7 @@ impl Directory for MemoryDirectory {
                 sandbox,
                 began,
                 expires,
+                used,
             },
         );
         state
@@ -151,14 +163,17 @@ impl Directory for MemoryDirectory {
         &self,
         session: &SessionKey,
         generation: Generation,
-        reason: &EndReason,
+        end: &SessionEnd,
+        _used: Consumption,
+        info: &SessionInfo,
     ) -> Result<(), DirectoryError> {
         let mut state = lock(&self.state);
         if state.current.get(session) == Some(&Some(generation)) {
             state.current.remove(session);
             state
                 .records
-                .push(Record::Ended(session.clone(), generation, reason.kind()));
+                .push(Record::Ended(session.clone(), generation, end.reason.kind()));
+            state.reports.push((end.clone(), info.clone()));
         }
         Ok(())
     }

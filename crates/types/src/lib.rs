@@ -4,6 +4,7 @@
 //! below the edge never validates it again.
 
 mod arn;
+mod consumption;
 mod id;
 pub mod limits;
 mod protocol;
@@ -11,6 +12,7 @@ mod runtime_kind;
 mod status;
 
 pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
+pub use consumption::Consumption;
 pub use id::{
     AccountId, EndpointName, Generation, IdError, Incarnation, Region, RuntimeId, RuntimeName, SandboxId,
     SessionId, SessionKey, VersionNumber, random_suffix,

@@ -27,7 +27,7 @@ mod vm;
 pub use config::{Accelerator, Access, Disk, MachineConfig, Memory};
 pub use emulation::emulation_arguments;
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
-pub use procfs::{MemoryMap, memory_of_processes_in};
+pub use procfs::{MemoryMap, cpu_time_of_processes_in, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};
 pub use snapshot::SnapshotError;
 pub use sweep::sweep;

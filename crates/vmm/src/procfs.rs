@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Memory of a process, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -17,6 +18,19 @@ pub struct MemoryMap {
 pub(crate) fn start_time(pid: u32) -> io::Result<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     parse_start_time(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// Processor time of a process, its threads, and its children that it has waited for.
+pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let ticks = parse_cpu_ticks(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Ok(Duration::from_millis(ticks.saturating_mul(1000) / per_second))
+}
+
+/// Processor time of all processes that work in the folder or below it.
+pub fn cpu_time_of_processes_in(folder: &Path) -> Duration {
+    working_in(folder).filter_map(|pid| cpu_time(pid).ok()).sum()
 }
 
 /// The working directory and the arguments of a process.
@@ -45,14 +59,24 @@ pub(crate) fn memory(pid: u32) -> io::Result<MemoryMap> {
 
 /// What all processes that work in the folder or below it have of the host's memory.
 pub fn memory_of_processes_in(folder: &Path) -> MemoryMap {
-    let pids = pids().unwrap_or_default().into_iter();
-    let working = pids.filter(|pid| origin(*pid).is_ok_and(|(at, _)| at.starts_with(folder)));
-    working
+    working_in(folder)
         .filter_map(|pid| memory(pid).ok())
         .fold(MemoryMap::default(), |sum, one| MemoryMap {
             private: sum.private + one.private,
             shared: sum.shared + one.shared,
         })
+}
+
+fn working_in(folder: &Path) -> impl Iterator<Item = u32> {
+    let pids = pids().unwrap_or_default().into_iter();
+    pids.filter(move |pid| origin(*pid).is_ok_and(|(at, _)| at.starts_with(folder)))
+}
+
+/// Fields 14 to 17 of proc_pid_stat(5): user and system time, then those of waited-for children.
+fn parse_cpu_ticks(stat: &str) -> Option<u64> {
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(14 - 3);
+    let times: Vec<u64> = fields.take(4).map_while(|field| field.parse().ok()).collect();
+    (times.len() == 4).then(|| times.iter().fold(0, |sum: u64, time| sum.saturating_add(*time)))
 }
 
 /// Field 22 of proc_pid_stat(5); the second field is a name in parentheses that may hold anything.
@@ -95,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn times_of_threads_and_of_waited_for_children_count() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 80 0 0 0 10 20 300 4000 20 0 1 0 5";
+        assert_eq!(parse_cpu_ticks(stat), Some(4330));
+        assert_eq!(parse_cpu_ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
     fn memory_is_summed_by_whether_it_is_shared() {
         let rollup = "00400000-7fff [rollup]\nRss: 99 kB\nShared_Clean: 1 kB\nShared_Dirty: 2 kB\n\
                       Private_Clean: 4 kB\nPrivate_Dirty: 8 kB\nnonsense\n";
@@ -111,6 +142,7 @@ mod tests {
         #[test]
         fn garbage_is_no_start_time(stat in ".{0,200}") {
             let _ = parse_start_time(&stat);
+            let _ = parse_cpu_ticks(&stat);
             let _ = parse_memory(&stat);
         }
     }

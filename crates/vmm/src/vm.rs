@@ -335,6 +335,11 @@ impl Vm {
         procfs::memory(self.pid).unwrap_or_default()
     }
 
+    /// Processor time the machine has used, its own devices included; zero once it has ended.
+    pub fn cpu_time(&self) -> Duration {
+        procfs::cpu_time(self.pid).unwrap_or_default()
+    }
+
     async fn connect(&mut self, socket: &'static str) -> Result<UnixStream, VmError> {
         let connected = tokio::select! {
             connected = tokio::time::timeout(SOCKET_TIMEOUT, self.sockets.connect(socket)) => connected,

@@ -1,11 +1,13 @@
 //! The commands of `coracle`.
 
 pub(crate) mod bench;
+mod client;
 pub(crate) mod doctor;
 pub(crate) mod image;
 mod interpreter;
 pub(crate) mod output;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 pub(crate) mod template;
 
 /// How a command ends.

@@ -1,11 +1,12 @@
 //! What a caller is told when an agent or its session fails: the text of the service, which clients match on,
 //! and then what really happened.
 
-use coracle_supervisor::{AcquireError, SessionEnd, StopError};
+use coracle_supervisor::{AcquireError, EndReason, SessionEnd, StopError};
 use coracle_wire::Error;
 use http::StatusCode;
 
 use super::relay::RelayError;
+use crate::caps;
 
 /// How much of an agent's error answer or output is passed on, in bytes.
 const MAX_EXCERPT: usize = 2048;
@@ -44,6 +45,7 @@ pub(super) fn not_acquired(error: AcquireError) -> Error {
         }
         AcquireError::Host(failure) => Error::internal(AcquireError::Host(failure)),
         AcquireError::InProgress => Error::retryable_conflict("Session operation in progress, please retry"),
+        AcquireError::CapReached(reached) => caps::refusal(reached),
         AcquireError::TooManySessions { limit } => {
             Error::quota_exceeded(format!("The maximum of {limit} VMs of this server is reached"))
         }
@@ -59,7 +61,7 @@ pub(super) fn not_acquired(error: AcquireError) -> Error {
 }
 
 /// The session could not be stopped.
-pub(super) fn not_stopped(error: StopError) -> Error {
+pub(crate) fn not_stopped(error: StopError) -> Error {
     match error {
         StopError::NotFound => Error::not_found("The session does not exist or has ended"),
         StopError::InProgress => Error::retryable_conflict("Session operation in progress, please retry"),
@@ -83,6 +85,13 @@ pub(super) fn answered(status: StatusCode, body: &[u8]) -> Error {
 /// The agent gave no answer. `end` is how its session ended, if it did.
 pub(super) fn unanswered(error: &RelayError, end: Option<&SessionEnd>) -> Error {
     let unreachable = error.unreachable();
+    if let Some(SessionEnd {
+        reason: EndReason::CapReached(reached),
+        ..
+    }) = end
+    {
+        return caps::refusal(*reached);
+    }
     if let Some(end) = end {
         let when = if unreachable.is_some() { "Before" } else { "While" };
         let what = format!("{when} answering: {}.", end.reason);

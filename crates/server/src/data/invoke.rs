@@ -210,6 +210,7 @@ impl DataPlane {
         let account = &target.owner.account;
         if self.supervisor.session(&key).is_none() {
             self.rates.take(account, Class::NewSession)?;
+            self.caps.admit(&key.runtime, &served.spec.runtime_caps).await?;
         }
         let _counted = self.sessions.admit(account, &key, &self.supervisor)?;
         let acquired = self.supervisor.acquire(key.clone(), served.spec.clone()).await;

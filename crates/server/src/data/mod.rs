@@ -1,6 +1,7 @@
 //! The data plane: invocations, WebSockets, commands, agent cards and the end of sessions.
 
 mod bearer;
+mod caps;
 mod card;
 mod command;
 mod envelope;
@@ -34,6 +35,7 @@ use coracle_wire::data::{
 use http::request::Parts;
 
 pub(crate) use self::bearer::Unsigned;
+pub(crate) use self::failures::not_stopped;
 pub(crate) use self::headers::USER_ID;
 pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
@@ -44,6 +46,7 @@ pub use self::stop::TokenLocks;
 use self::target::Target;
 pub(crate) use self::websocket::PATH as WEBSOCKET;
 pub use self::websocket::{WebSocketLimits, WebSockets};
+use crate::caps::RuntimeCaps;
 use crate::gateway::rate::RateLimits;
 use crate::gateway::{Caller, Proof};
 use crate::issuers::Issuers;
@@ -59,6 +62,8 @@ pub struct DataPlane {
     pub store: Store,
     /// How many sessions an account may have.
     pub sessions: SessionQuota,
+    /// How much a runtime may use.
+    pub caps: RuntimeCaps,
     /// How often an account may ask.
     pub rates: Arc<RateLimits>,
     /// The ids of MCP sessions.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use coracle_artifact::code::{CodeStore, CodeStoreError, StoredCode};
 use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
-use coracle_supervisor::SessionSpec;
 use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, TemplateSpec};
+use coracle_supervisor::{Caps, SessionSpec};
 use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
 use coracle_wire::control::{
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::target::Policies;
-use super::{environment, hibernation, restore_hook};
+use super::{caps, environment, hibernation, restore_hook};
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
 
@@ -75,6 +75,10 @@ pub struct RouteSettings {
     pub snapshots: bool,
     /// When idle sessions are hibernated, unless a runtime's tags say something else.
     pub hibernate_after: Option<Duration>,
+    /// The most that each session may use.
+    pub session_caps: Caps,
+    /// The most that all sessions of a runtime together may use within a day.
+    pub runtime_caps: Caps,
 }
 
 /// The look-ups.
@@ -219,12 +223,15 @@ impl Routes {
                     .await?,
             },
             spec: Arc::new(SessionSpec {
+                account: owner.account.clone(),
                 version: number,
                 agent,
                 idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
                 max_lifetime: seconds(lifecycle.max_lifetime),
                 init_timeout,
                 hibernation: hibernation::of(&tags, self.settings.hibernate_after),
+                caps: caps::of_session(&tags, self.settings.session_caps),
+                runtime_caps: caps::of_runtime(&tags, self.settings.runtime_caps),
             }),
         })
     }

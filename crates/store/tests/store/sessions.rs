@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use coracle_store::{Claim, Hibernated, NewSession, Page, SessionState, Store, StoreError};
-use coracle_types::{Generation, RuntimeId, SandboxId, SessionKey};
+use coracle_store::{Claim, End, EndedQuery, Hibernated, NewSession, Page, SessionState, Store, StoreError};
+use coracle_types::{Consumption, Generation, RuntimeId, SandboxId, SessionKey};
 use futures::future::join_all;
 
 use crate::fixture::{Fixture, at, endpoint, owner, version};
@@ -61,13 +62,23 @@ async fn an_old_generation_changes_nothing() {
     let new = session_of(&fixture.ready("hello").await, 1);
     let first = granted(store, &new).await;
     assert!(store.mark_ready(&new.key, first).await.unwrap());
-    assert!(store.end(&new.key, first, "idle", at(20)).await.unwrap());
+    assert!(
+        store
+            .end(&new.key, first, End::plain("idle"), at(20))
+            .await
+            .unwrap()
+    );
     assert_eq!(store.session(&new.key).await.unwrap(), None);
 
     let second = granted(store, &new).await;
     assert!(second > first);
     assert!(!store.mark_ready(&new.key, first).await.unwrap());
-    assert!(!store.end(&new.key, first, "late", at(30)).await.unwrap());
+    assert!(
+        !store
+            .end(&new.key, first, End::plain("late"), at(30))
+            .await
+            .unwrap()
+    );
     let session = store.session(&new.key).await.unwrap().unwrap();
     assert_eq!(
         (session.generation, session.state),
@@ -172,13 +183,22 @@ async fn history_remains_until_it_is_purged() {
     for (number, ended) in [(1, 100), (2, 200)] {
         let new = session_of(&id, number);
         let generation = granted(store, &new).await;
-        assert!(store.end(&new.key, generation, "idle", at(ended)).await.unwrap());
+        assert!(
+            store
+                .end(&new.key, generation, End::plain("idle"), at(ended))
+                .await
+                .unwrap()
+        );
     }
     let page = Page {
         limit: 10,
         after: None,
     };
-    let ended = store.ended_sessions(&id, &page).await.unwrap().items;
+    let of_runtime = EndedQuery {
+        runtime: Some(id.clone()),
+        ..EndedQuery::default()
+    };
+    let ended = store.ended_sessions(&of_runtime, &page).await.unwrap().items;
     let times: Vec<_> = ended
         .iter()
         .map(|session| (session.started_at, session.ended_at))
@@ -189,7 +209,64 @@ async fn history_remains_until_it_is_purged() {
         ("idle", &session_of(&id, 2).key)
     );
     assert_eq!(store.purge_ended_sessions(at(200)).await.unwrap(), 1);
-    assert_eq!(store.ended_sessions(&id, &page).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store
+            .ended_sessions(&of_runtime, &page)
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_a_session_used_adds_up_over_its_sandboxes_and_is_found_in_history() {
+    let used = |seconds| Consumption {
+        time: Duration::from_secs(100 * seconds),
+        cpu: Duration::from_secs(seconds),
+        memory_mib_seconds: 10 * seconds,
+    };
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let id = fixture.ready("hello").await;
+    let new = session_of(&id, 1);
+    let first = granted(store, &new).await;
+    assert!(store.hibernate(&new.key, first, at(100), used(3)).await.unwrap());
+    let Claim::Granted(taken) = store.claim(&new, at(30)).await.unwrap() else {
+        panic!("nobody owns it")
+    };
+    assert_eq!(taken.left.unwrap().used, used(3));
+    let end = End {
+        reason: "idle",
+        used: used(4),
+        report: Some("{}"),
+    };
+    assert!(store.end(&new.key, taken.generation, end, at(50)).await.unwrap());
+
+    let page = Page {
+        limit: 10,
+        after: None,
+    };
+    let asked = |account: &str| EndedQuery {
+        account: Some(account.parse().unwrap()),
+        runtime: Some(id.clone()),
+        session: Some(new.key.session.clone()),
+        version: Some(version(1)),
+        endpoint: Some(endpoint("DEFAULT")),
+    };
+    let ended = store
+        .ended_sessions(&asked(owner().account.as_str()), &page)
+        .await;
+    let ended = &ended.unwrap().items[0];
+    assert_eq!((ended.used, ended.report.as_deref()), (used(7), Some("{}")));
+    assert_eq!(ended.account.as_ref(), Some(&owner().account));
+    let others = store.ended_sessions(&asked("999999999999"), &page).await;
+    assert_eq!(others.unwrap().items, []);
+    let found = store.used_by_ended_sessions(&id, at(50)).await.unwrap();
+    assert_eq!(found, used(7));
+    let found = store.used_by_ended_sessions(&id, at(51)).await.unwrap();
+    assert_eq!(found, Consumption::default());
 }
 
 #[tokio::test]
@@ -197,7 +274,13 @@ async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
     let fixture = Fixture::new().await;
     let new = session_of(&fixture.ready("hello").await, 1);
     let first = granted(&fixture.store, &new).await;
-    assert!(fixture.store.hibernate(&new.key, first, at(100)).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .hibernate(&new.key, first, at(100), Consumption::default())
+            .await
+            .unwrap()
+    );
     let fixture = fixture.reopen().await;
     let store = &fixture.store;
     assert_eq!(
@@ -220,7 +303,12 @@ async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
     );
     let session = store.session(&new.key).await.unwrap().unwrap();
     assert_eq!((session.sandbox, session.started_at), (again.sandbox, at(10)));
-    assert!(!store.hibernate(&new.key, first, at(100)).await.unwrap());
+    assert!(
+        !store
+            .hibernate(&new.key, first, at(100), Consumption::default())
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -229,7 +317,12 @@ async fn what_is_outdated_is_handed_over_as_useless() {
     let store = &fixture.store;
     let new = session_of(&fixture.ready("hello").await, 1);
     let first = granted(store, &new).await;
-    assert!(store.hibernate(&new.key, first, at(15)).await.unwrap());
+    assert!(
+        store
+            .hibernate(&new.key, first, at(15), Consumption::default())
+            .await
+            .unwrap()
+    );
     let Claim::Granted(taken) = store.claim(&new, at(15)).await.unwrap() else {
         panic!("nobody owns it")
     };
@@ -245,7 +338,12 @@ async fn hibernated_sessions_end_one_by_one_or_with_their_runtime_or_time() {
     let sessions: Vec<_> = (0..4).map(|number| session_of(&id, number)).collect();
     for (new, expires) in sessions.iter().zip([50, 60, 70, 80]) {
         let generation = granted(store, new).await;
-        assert!(store.hibernate(&new.key, generation, at(expires)).await.unwrap());
+        assert!(
+            store
+                .hibernate(&new.key, generation, at(expires), Consumption::default())
+                .await
+                .unwrap()
+        );
     }
     let awake = session_of(&id, 9);
     granted(store, &awake).await;

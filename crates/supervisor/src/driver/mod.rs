@@ -171,6 +171,19 @@ pub enum Origin {
     Woken,
 }
 
+impl Origin {
+    /// One word for metrics and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Booted => "booted",
+            Self::Restored => "restored",
+            Self::BootedInstead => "booted_instead",
+            Self::Warm => "warm",
+            Self::Woken => "woken",
+        }
+    }
+}
+
 /// A booted sandbox whose agent has not been started, or a restored one whose agent has not been resumed.
 pub struct Booted {
     /// The byte stream to the guest, before its handshake.
@@ -211,6 +224,9 @@ pub trait Machine: Send + Sync {
 
     /// What it uses of the host's memory.
     fn memory(&self) -> MemoryUse;
+
+    /// Processor time it has used, as the host counts it; zero once it has ended.
+    fn cpu_time(&self) -> Duration;
 
     /// Whether it can be hibernated.
     fn can_hibernate(&self) -> bool {

@@ -243,6 +243,10 @@ impl Machine for Process {
             shared: memory.shared,
         }
     }
+
+    fn cpu_time(&self) -> Duration {
+        coracle_vmm::cpu_time_of_processes_in(&self.folder)
+    }
 }
 
 /// Fills a sandbox's folder: a copy of the code, and a home.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coracle_guest_proto::MuxError;
 use coracle_guest_proto::message::AgentExit;
 
+use super::caps::CapReached;
 use super::life::Verdict;
 use crate::directory::DirectoryError;
 use crate::driver::{BootError, HibernateError};
@@ -23,11 +24,26 @@ pub struct SessionEnd {
     pub last_log_lines: Vec<String>,
 }
 
+impl SessionEnd {
+    /// An end of which nothing but its reason is known.
+    pub(crate) fn plain(reason: &EndReason) -> Self {
+        Self {
+            reason: reason.clone(),
+            exit: None,
+            last_log_lines: Vec::new(),
+        }
+    }
+}
+
 /// Why a session ended. Its `Display` is for people, [`EndReason::kind`] for metrics and records.
 #[derive(Debug, Clone)]
 pub enum EndReason {
     /// A caller or the operator stopped it, or its runtime was deleted.
     Stopped,
+    /// The operator ended it at once.
+    Killed,
+    /// It, or all sessions of its runtime together, had used as much as they may.
+    CapReached(CapReached),
     /// The server is going down.
     Drained,
     /// It was not used for so long that it was hibernated. It goes on when it is used again.
@@ -93,6 +109,8 @@ impl EndReason {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::Killed => "killed",
+            Self::CapReached(_) => "cap_reached",
             Self::Drained => "drained",
             Self::Hibernated => "hibernated",
             Self::Idle => "idle",
@@ -108,6 +126,8 @@ impl EndReason {
     pub(super) fn of_verdict(verdict: Verdict, init_timeout: Duration) -> Self {
         match verdict {
             Verdict::Asked => Self::Stopped,
+            Verdict::Killed => Self::Killed,
+            Verdict::CapReached(reached) => Self::CapReached(reached),
             Verdict::Drained => Self::Drained,
             Verdict::Hibernated => Self::Hibernated,
             Verdict::Idle => Self::Idle,
@@ -129,6 +149,8 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("the session was stopped"),
+            Self::Killed => f.write_str("the operator killed the session"),
+            Self::CapReached(reached) => reached.fmt(f),
             Self::Drained => f.write_str("the server is shutting down"),
             Self::Hibernated => f.write_str("the session was idle and is hibernated"),
             Self::Idle => f.write_str("the session was idle for too long"),
@@ -185,6 +207,9 @@ pub enum AcquireError {
     /// The session is being stopped, or another server has it: try again.
     #[error("a session operation is in progress")]
     InProgress,
+    /// What the session, or all sessions of its runtime, may use is used up.
+    #[error("{0}")]
+    CapReached(CapReached),
     /// There are as many sessions as this server allows.
     #[error("the maximum of {limit} sessions is reached")]
     TooManySessions {
@@ -228,8 +253,10 @@ impl From<&SessionEnd> for AcquireError {
                 _ => Self::Host(failure),
             },
             EndReason::Drained => Self::ShuttingDown,
+            EndReason::CapReached(reached) => Self::CapReached(reached),
             EndReason::Hibernated
             | EndReason::Stopped
+            | EndReason::Killed
             | EndReason::Idle
             | EndReason::LifetimeOver
             | EndReason::Unhealthy { .. } => Self::InProgress,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::caps::CapReached;
 use crate::lease::Usage;
 
 /// Pause after the first failed probe of a starting agent.
@@ -54,6 +55,10 @@ pub(crate) enum Probe {
 pub(crate) enum Verdict {
     /// Somebody asked.
     Asked,
+    /// The operator wants it gone at once.
+    Killed,
+    /// It has used as much as it may.
+    CapReached(CapReached),
     /// The server is going down.
     Drained,
     /// Unused for so long that it is hibernated.
@@ -136,7 +141,7 @@ pub(crate) struct Life {
     quiet: usize,
     last_request: Instant,
     probe_began: Option<Instant>,
-    asked_to_stop: bool,
+    asked_to_stop: Option<Verdict>,
     drain_until: Option<Instant>,
 }
 
@@ -151,7 +156,7 @@ impl Life {
             quiet: 0,
             last_request: created,
             probe_began: None,
-            asked_to_stop: false,
+            asked_to_stop: None,
             drain_until: None,
         }
     }
@@ -159,7 +164,7 @@ impl Life {
     /// What a request gets now.
     pub(crate) fn admission(&self) -> Admission {
         match self.phase {
-            _ if self.asked_to_stop => Admission::Refuse,
+            _ if self.asked_to_stop.is_some() => Admission::Refuse,
             Phase::Booting | Phase::Warming { .. } => Admission::Wait,
             Phase::Ready(_) => Admission::Now,
             Phase::Stopping => Admission::Refuse,
@@ -183,7 +188,7 @@ impl Life {
 
     /// Whether the session is on its way out.
     pub(crate) fn is_stopping(&self) -> bool {
-        matches!(self.phase, Phase::Stopping) || self.asked_to_stop
+        matches!(self.phase, Phase::Stopping) || self.asked_to_stop.is_some()
     }
 
     /// Whether anything holds the idle timer off.
@@ -242,10 +247,10 @@ impl Life {
         (self.created + self.rules.max_lifetime).saturating_duration_since(now)
     }
 
-    /// Somebody wants the session to end. Returns whether they are the first.
-    pub(crate) fn ask_to_stop(&mut self) -> bool {
+    /// Somebody wants the session to end, and says why. Returns whether they are the first.
+    pub(crate) fn ask_to_stop(&mut self, why: Verdict) -> bool {
         let first = !self.is_stopping();
-        self.asked_to_stop = true;
+        self.asked_to_stop.get_or_insert(why);
         first
     }
 
@@ -339,8 +344,8 @@ impl Life {
     /// Why the session ends now, if it does.
     fn verdict(&self, now: Instant) -> Option<Verdict> {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if self.asked_to_stop {
-            return Some(Verdict::Asked);
+        if self.asked_to_stop.is_some() {
+            return self.asked_to_stop.clone();
         }
         if due(Some(self.created + self.rules.max_lifetime)) {
             return Some(Verdict::LifetimeOver);

@@ -13,6 +13,7 @@
 //! |---|---|---|---|---|
 //! | a request | waits for Ready | is served | waits for gone, 5 s at most | starts a new session |
 //! | a stop | → Stopping, those who wait get `InProgress` | → Stopping, streams break at the end | `InProgress` | `NotFound` |
+//! | a kill | → gone, without the agent's grace | → gone | → gone, what is left of the grace is cut off | `NotFound` |
 //! | a drain | → Stopping unless somebody waits | → Stopping once unused or at the deadline | – | – |
 //!
 //! *Active* means that a request is open or the last ping said `HealthyBusy`; only an idle session's idle
@@ -47,8 +48,10 @@
 //! | it cannot be woken | get a session that starts fresh | – | – |
 //! | the task panics | start again | break | starts fresh; the claim is replaced |
 
+mod caps;
 mod end;
 pub(crate) mod life;
+mod meter;
 pub(crate) mod start;
 mod task;
 
@@ -56,12 +59,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_types::{SandboxId, SessionKey, VersionNumber};
+use coracle_types::{AccountId, Consumption, SandboxId, SessionKey, VersionNumber};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub use caps::{Cap, CapOf, CapReached, Caps};
 pub use end::{AcquireError, EndReason, HostFailure, SessionEnd};
 pub(crate) use start::Reached;
 pub(crate) use task::SessionTask;
@@ -79,6 +84,8 @@ const QUEUE: usize = 64;
 /// What a session runs and how long it lives. Fixed at its start, whatever becomes of its endpoint.
 #[derive(Debug, Clone)]
 pub struct SessionSpec {
+    /// Whose runtime it is.
+    pub account: AccountId,
     /// The version of the runtime.
     pub version: VersionNumber,
     /// What the version runs.
@@ -91,6 +98,10 @@ pub struct SessionSpec {
     pub init_timeout: Duration,
     /// Whether it is hibernated.
     pub hibernation: Option<Hibernation>,
+    /// How much it may use.
+    pub caps: Caps,
+    /// How much all sessions of its runtime together may use within a day.
+    pub runtime_caps: Caps,
 }
 
 /// When a session is hibernated, and for how long. Its agent's word that it is busy keeps it awake.
@@ -134,6 +145,8 @@ pub enum SessionState {
 pub struct SessionInfo {
     /// Which.
     pub key: SessionKey,
+    /// Whose runtime it is.
+    pub account: AccountId,
     /// The version it keeps.
     pub version: VersionNumber,
     /// What it runs in.
@@ -146,8 +159,16 @@ pub struct SessionInfo {
     pub last_used: Timestamp,
     /// Requests open or waiting.
     pub requests: usize,
-    /// Memory of its sandbox at its last probe.
+    /// Memory of its sandbox when it was last looked at.
     pub memory: MemoryUse,
+    /// What it had used by then.
+    pub used: Consumption,
+    /// How much it may use.
+    pub caps: Caps,
+    /// How much all sessions of its runtime together may use within a day.
+    pub runtime_caps: Caps,
+    /// Where the time of its start went, as far as it has got.
+    pub phases: StartPhases,
 }
 
 /// Where the time of a start went. A session that waited in one phase has spent nothing in the others.
@@ -225,6 +246,11 @@ pub(crate) struct Shared {
     pub(crate) version: VersionNumber,
     pub(crate) sandbox: SandboxId,
     pub(crate) agent_port: u16,
+    /// Ends its sandbox without asking the agent.
+    pub(crate) kill: CancellationToken,
+    account: AccountId,
+    caps: Caps,
+    runtime_caps: Caps,
     started: Timestamp,
     published: Mutex<Published>,
     ended: watch::Sender<Option<Arc<SessionEnd>>>,
@@ -236,6 +262,8 @@ struct Published {
     last_request: Instant,
     requests: usize,
     memory: MemoryUse,
+    used: Consumption,
+    phases: StartPhases,
 }
 
 impl Shared {
@@ -245,9 +273,15 @@ impl Shared {
             last_request: Instant::now(),
             requests: 0,
             memory: MemoryUse::default(),
+            used: Consumption::default(),
+            phases: StartPhases::default(),
         };
         Self {
             key,
+            account: spec.account.clone(),
+            caps: spec.caps,
+            runtime_caps: spec.runtime_caps,
+            kill: CancellationToken::new(),
             version: spec.version,
             sandbox,
             agent_port: spec.agent.port,
@@ -263,10 +297,13 @@ impl Shared {
             last_request,
             requests,
             memory,
+            used,
+            phases,
         } = *self.published();
         let unused = jiff::SignedDuration::try_from(last_request.elapsed()).unwrap_or_default();
         SessionInfo {
             key: self.key.clone(),
+            account: self.account.clone(),
             version: self.version,
             sandbox: self.sandbox,
             state,
@@ -274,12 +311,21 @@ impl Shared {
             last_used: Timestamp::now().saturating_sub(unused).unwrap_or(self.started),
             requests,
             memory,
+            used,
+            caps: self.caps,
+            runtime_caps: self.runtime_caps,
+            phases,
         }
     }
 
     /// How the session ended, once it has.
     pub(crate) fn ended(&self) -> watch::Receiver<Option<Arc<SessionEnd>>> {
         self.ended.subscribe()
+    }
+
+    /// How the session ended, if that is known already.
+    pub(crate) fn known_end(&self) -> Option<SessionEnd> {
+        self.ended.borrow().as_deref().cloned()
     }
 
     fn published(&self) -> std::sync::MutexGuard<'_, Published> {
@@ -294,8 +340,8 @@ pub(crate) type AcquireReply = oneshot::Sender<Result<Lease, AcquireError>>;
 pub(crate) enum Command {
     /// Serve a request. No answer means that the session is gone.
     Acquire(AcquireReply),
-    /// End; the answer says whether this is the first to ask.
-    Stop(oneshot::Sender<bool>),
+    /// End for this reason; the answer says whether this is the first to ask.
+    Stop(life::Verdict, oneshot::Sender<bool>),
     /// End once unused, at the latest at this moment.
     Drain(Instant),
 }

@@ -1,5 +1,6 @@
 //! The task that owns a session: it does what [`Life`] decides and answers commands meanwhile.
 
+mod ending;
 mod sandbox;
 
 use std::error::Error;
@@ -8,17 +9,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use coracle_guest_proto::message::{Request, StartAgent};
-use coracle_types::{Generation, SandboxId, SessionKey};
+use coracle_guest_proto::message::StartAgent;
+use coracle_types::{Consumption, Generation, SandboxId, SessionKey};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::life::{Admission, Life, Next, Probe, Rules};
+use super::life::{Admission, Life, Next, Probe, Rules, Verdict};
 use super::{
     AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, QUEUE, Reached, SessionEnd,
-    SessionHandle, SessionSpec, SessionState, Shared, StartPhases, start,
+    SessionHandle, SessionSpec, Shared, StartPhases, start,
 };
 use crate::directory::{Claimed, DirectoryError, Left};
 use crate::driver::Machine;
@@ -27,13 +28,13 @@ use crate::lease::{Lease, Usage};
 use crate::logs::SessionLog;
 use crate::pool::Taken;
 use crate::probe;
+use crate::session::meter::Meter;
+use ending::{NEWS_TIMEOUT, shut_down, why_closed};
 
-/// How long the guest has to confirm a request to shut down.
-const SHUTDOWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the guest has beyond the agent's grace to power off.
-const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a broken channel waits for the news of why it broke.
-const NEWS_TIMEOUT: Duration = Duration::from_millis(500);
+/// How often what a sandbox has used is looked at.
+const MEASURED: Duration = Duration::from_secs(5);
+/// How often, if it may not use more than so much.
+const MEASURED_WITH_CAPS: Duration = Duration::from_secs(1);
 
 /// What is known of an agent that was healthy when its sandbox was paused.
 const HEALTHY: Probe = Probe::Healthy {
@@ -54,6 +55,9 @@ pub(crate) struct SessionTask {
     /// Those who wait for the session to be ready.
     waiting: Vec<AcquireReply>,
     phases: StartPhases,
+    /// What earlier sandboxes of this session used.
+    used_before: Consumption,
+    meter: Meter,
     /// A sandbox from a pool.
     taken: Option<Taken>,
 }
@@ -94,6 +98,7 @@ impl SessionTask {
         let mut life = Life::new(rules, now);
         life.request_began(now);
         let (waiting, phases) = (vec![first], StartPhases::default());
+        let (used_before, meter) = (Consumption::default(), Meter::new(now));
         let task = Self {
             context,
             shared,
@@ -104,6 +109,8 @@ impl SessionTask {
             usage,
             waiting,
             phases,
+            used_before,
+            meter,
             taken,
         };
         (task, handle)
@@ -124,7 +131,14 @@ impl SessionTask {
             }
         };
         let reason = self.start_and_serve(generation, left).await;
-        if let Err(error) = self.give_back(generation, &reason).await {
+        let end = SessionEnd {
+            reason: reason.clone(),
+            ..self
+                .shared
+                .known_end()
+                .unwrap_or_else(|| SessionEnd::plain(&reason))
+        };
+        if let Err(error) = self.give_back(generation, &end).await {
             let error: &dyn Error = &error;
             tracing::warn!(session = %shared.key, error, "the end of a session could not be recorded");
         }
@@ -145,6 +159,8 @@ impl SessionTask {
             Err(reason) => return self.conclude(reason, Vec::new()),
         };
         self.phases = phases;
+        self.shared.published().phases = phases;
+        self.meter = Meter::new(Instant::now());
         let log = SessionLog::collect(
             shared.key.clone(),
             output,
@@ -161,6 +177,10 @@ impl SessionTask {
             EndReason::Hibernated => self.hibernate(&mut *machine).await,
             reason => reason,
         };
+        if self.shared.kill.is_cancelled() && matches!(reason, EndReason::Hibernated) {
+            self.attend(context.driver.forget(shared.sandbox)).await;
+            return EndReason::Killed;
+        }
         self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
         drop(machine);
         self.attend(log.finish()).await;
@@ -188,6 +208,7 @@ impl SessionTask {
         };
         let reason = self.start_agent_and_serve(running, begin).await;
         self.life.ended();
+        self.measure(machine);
         self.publish();
         if matches!(reason, EndReason::AgentExited(_) | EndReason::NotStarted(_)) {
             self.attend(log.settle()).await;
@@ -200,8 +221,9 @@ impl SessionTask {
             reason,
             EndReason::AgentExited(_) | EndReason::NotStarted(_) | EndReason::HostFailed(_)
         ) {
-            let grace = self.context.config.stop_grace;
-            self.attend(shut_down(guest, machine, grace)).await;
+            let (grace, kill) = (self.context.config.stop_grace, self.shared.kill.clone());
+            self.attend(kill.run_until_cancelled(shut_down(guest, machine, grace)))
+                .await;
         }
         reason
     }
@@ -230,8 +252,14 @@ impl SessionTask {
     /// Probes the agent and answers commands until the session is to end.
     async fn serve(&mut self, running: &mut Running<'_>) -> EndReason {
         let mut probe: Option<BoxFuture<'static, Probe>> = None;
+        let pause = self.pause_between_measurements();
+        let mut measured = Instant::now();
         loop {
             let now = Instant::now();
+            if now >= measured + pause {
+                self.measure(running.machine);
+                measured = now;
+            }
             let wake = match self.life.next(now) {
                 Next::WaitUntil(moment) => moment,
                 Next::Probe => {
@@ -266,9 +294,17 @@ impl SessionTask {
                         return reason;
                     }
                 }
-                () = tokio::time::sleep_until(wake) => {}
+                () = tokio::time::sleep_until(wake.min(measured + pause)) => {}
             }
             self.publish();
+        }
+    }
+
+    fn pause_between_measurements(&self) -> Duration {
+        if self.spec.caps.is_any() {
+            MEASURED_WITH_CAPS
+        } else {
+            MEASURED
         }
     }
 
@@ -279,13 +315,14 @@ impl SessionTask {
 
     /// Takes in what a probe found. The first healthy one makes the session ready.
     async fn learn(&mut self, outcome: Probe, running: &Running<'_>) -> Result<(), EndReason> {
-        self.shared.published().memory = running.machine.memory();
         let was_ready = self.life.is_ready();
         self.life.probe_ended(Instant::now(), unix_now(), outcome);
         if was_ready || !self.life.is_ready() {
             return Ok(());
         }
         self.phases.agent = running.agent_started.elapsed();
+        self.shared.published().phases = self.phases;
+        self.measure(running.machine);
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
         match self
             .attend(context.directory.ready(&shared.key, running.generation))
@@ -344,10 +381,14 @@ impl SessionTask {
     fn answer(&mut self, command: Command, guest: Option<&Arc<Guest>>) {
         match command {
             Command::Acquire(reply) => self.admit(reply, guest),
-            Command::Stop(reply) => {
-                let first = self.life.ask_to_stop();
+            Command::Stop(why, reply) => {
+                let error = match &why {
+                    Verdict::CapReached(reached) => AcquireError::CapReached(*reached),
+                    _ => AcquireError::InProgress,
+                };
+                let first = self.life.ask_to_stop(why);
                 if first {
-                    self.turn_away(&AcquireError::InProgress);
+                    self.turn_away(&error);
                 }
                 reply.send(first).ok();
             }
@@ -385,51 +426,6 @@ impl SessionTask {
             self.phases,
         )
     }
-
-    fn turn_away(&mut self, error: &AcquireError) {
-        for waiting in self.waiting.drain(..) {
-            // A caller who has gone needs no answer.
-            waiting.send(Err(error.clone())).ok();
-        }
-    }
-
-    /// Makes the end known: to those who wait, to those whose request broke, and to the operator.
-    fn conclude(&mut self, reason: EndReason, last_log_lines: Vec<String>) -> EndReason {
-        self.life.ended();
-        self.publish();
-        let exit = match &reason {
-            EndReason::AgentExited(exit) => Some(exit.clone()),
-            _ => None,
-        };
-        if let EndReason::HostFailed(failure) = &reason {
-            let error: &dyn Error = failure.as_ref();
-            tracing::error!(session = %self.shared.key, sandbox = %self.shared.sandbox, error, "session failed");
-        }
-        let end = SessionEnd {
-            reason: reason.clone(),
-            exit,
-            last_log_lines,
-        };
-        self.turn_away(&AcquireError::from(&end));
-        self.shared.ended.send_replace(Some(Arc::new(end)));
-        reason
-    }
-
-    fn publish(&self) {
-        let mut published = self.shared.published();
-        published.state = match (
-            self.life.is_stopping(),
-            self.life.is_ready(),
-            self.life.is_in_use(),
-        ) {
-            (true, ..) => SessionState::Stopping,
-            (_, false, _) => SessionState::Starting,
-            (_, true, true) => SessionState::Active,
-            (_, true, false) => SessionState::Idle,
-        };
-        published.requests = self.life.requests();
-        published.last_request = self.life.last_request();
-    }
 }
 
 /// The outcome of the probe under way; for ever pending without one.
@@ -438,41 +434,6 @@ async fn finished(probe: &mut Option<BoxFuture<'static, Probe>>) -> Probe {
         Some(probe) => probe.await,
         None => std::future::pending().await,
     }
-}
-
-/// Why the channel closed: the agent's exit or the sandbox's end may be known a moment later.
-async fn why_closed(running: &mut Running<'_>) -> EndReason {
-    let (guest, machine) = (running.guest, &mut *running.machine);
-    let news = async {
-        tokio::select! {
-            biased;
-            exit = guest.exited() => EndReason::AgentExited(exit),
-            how = machine.ended() => EndReason::host(HostFailure::SandboxEnded(how)),
-        }
-    };
-    tokio::time::timeout(NEWS_TIMEOUT, news)
-        .await
-        .unwrap_or_else(|_| EndReason::host(HostFailure::ChannelClosed))
-}
-
-/// Asks the agent to end and waits until the sandbox has powered off, as long as it may take.
-async fn shut_down(guest: &Guest, machine: &mut dyn Machine, grace: Duration) {
-    let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-    let asked = guest
-        .request(Request::Shutdown { grace_millis }, SHUTDOWN_ANSWER_TIMEOUT)
-        .await;
-    if let Err(error) = asked {
-        let error: &dyn Error = &error;
-        tracing::debug!(error, "a guest was not asked to shut down");
-    }
-    let off = async {
-        tokio::select! {
-            () = guest.closed() => {}
-            _ = machine.ended() => {}
-        }
-    };
-    // What has not ended by then is destroyed.
-    tokio::time::timeout(grace + POWER_OFF_TIMEOUT, off).await.ok();
 }
 
 /// The wall clock in Unix seconds.

@@ -178,7 +178,7 @@ async fn a_request_after_a_stop_waits_for_the_end_and_starts_afresh() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stopping_a_runtime_stops_its_sessions_and_no_others() {
+async fn a_runtime_that_has_used_all_it_may_loses_its_sessions_and_no_others() {
     let world = World::new();
     world.invoke("one", json!(1)).await;
     world.invoke("two", json!(1)).await;
@@ -187,9 +187,12 @@ async fn stopping_a_runtime_stops_its_sessions_and_no_others() {
         ..key("one")
     };
     drop(world.supervisor.acquire(other.clone(), spec(&[])).await.unwrap());
-    assert_eq!(world.supervisor.stop_runtime(&key("one").runtime).await, 2);
+    let cap = Cap::Cpu(Duration::from_secs(60));
+    let stopped = world.supervisor.stop_runtime(&key("one").runtime, cap).await;
+    assert_eq!(stopped, 2);
     world.gone("one").await;
     world.gone("two").await;
+    assert_eq!(world.ends(), ["cap_reached"; 2]);
     assert!(world.supervisor.session(&other).is_some());
     world.finish().await;
 }

@@ -3,6 +3,7 @@
 //! Most tests run on a paused clock: time passes when nothing else can happen, so hours of a session's life
 //! take milliseconds and every deadline is exact.
 
+mod caps;
 mod ending;
 mod hibernating;
 mod logs;
@@ -27,7 +28,8 @@ use crate::driver::simulated::SimulatedDriver;
 use crate::driver::{AgentSpec, CodeArtifact, CodeProgram, Program};
 use crate::testing::{MemoryDirectory, MemoryLogs, Record};
 use crate::{
-    AcquireError, EndReason, Lease, SessionSpec, SessionState, StopError, Supervisor, SupervisorConfig,
+    AcquireError, Cap, CapOf, Caps, EndReason, Lease, SessionSpec, SessionState, StopError, Supervisor,
+    SupervisorConfig,
 };
 
 /// A supervisor with everything around it.
@@ -110,6 +112,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Arc::new(SessionSpec {
+        account: "000000000000".parse().unwrap(),
         version: VersionNumber::FIRST,
         agent: AgentSpec {
             program: Program::Code(CodeProgram {
@@ -130,6 +133,8 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
         max_lifetime: Duration::from_secs(28_800),
         init_timeout: Duration::from_secs(30),
         hibernation: None,
+        caps: Caps::default(),
+        runtime_caps: Caps::default(),
     })
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use zip::write::SimpleFileOptions;
 
-use super::client::{Call, CallError, Client, Service, Signer};
+use crate::commands::client::{Call, CallError, Client, Service, Signer};
 
 /// The agent.
 pub(super) const SOURCE: &str = include_str!("agent.py");

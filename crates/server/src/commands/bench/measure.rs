@@ -12,11 +12,11 @@ use http::Method;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::client::{Answer, Call, CallError, Client, Service, Signer};
 use super::deploy::Runtime;
 use super::report::{Bodies, ColdStarts, IdleMemory, Side, Warm};
 use super::server::{BareAgent, Server};
 use super::statistics::{Latency, Spread};
+use crate::commands::client::{Answer, Call, CallError, Client, Service, Signer};
 use crate::commands::output;
 
 const JSON: &str = "application/json";

@@ -5,7 +5,6 @@
 //! with the `process` driver as a bare process of the host, in microVMs by the agent that calls itself on the
 //! guest's loopback, since nothing outside can call it directly. Figures are printed, never asserted.
 
-mod client;
 mod deploy;
 mod measure;
 mod report;
@@ -20,12 +19,12 @@ use coracle_server::config::{AcceleratorChoice, DriverKind};
 use coracle_types::RuntimeKind;
 use serde::Serialize;
 
-use self::client::{Client, Signer};
 use self::measure::Subject;
 use self::report::Report;
 use self::server::{BareAgent, Server};
 use super::interpreter::interpreter;
 use super::{CommandResult, output};
+use crate::commands::client::{Client, Signer};
 
 /// The runtimes the agent is written for, the preferred one first.
 const RUNTIMES: [RuntimeKind; 4] = [

@@ -73,6 +73,10 @@ impl Machine for Microvm {
         }
     }
 
+    fn cpu_time(&self) -> Duration {
+        self.vm.cpu_time()
+    }
+
     fn can_hibernate(&self) -> bool {
         self.keepsake.is_some()
     }

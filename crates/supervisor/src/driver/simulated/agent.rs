@@ -184,6 +184,10 @@ impl Agent {
                 return Err(Closed);
             }
             Script::Ping { status } => self.answer_pings_with(200, &status),
+            Script::Burn { cpu_millis } => {
+                self.world.burned.fetch_add(cpu_millis, Ordering::SeqCst);
+            }
+            Script::Linger => self.world.lingers.store(true, Ordering::SeqCst),
             Script::PowerOff => {
                 self.world.power_off();
                 return Err(Closed);

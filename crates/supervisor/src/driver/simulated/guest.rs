@@ -1,5 +1,6 @@
 //! The guest program of a simulated sandbox: the protocol's other end.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +41,10 @@ pub(super) struct World {
     process: watch::Sender<Process>,
     output: Mutex<Option<mpsc::Sender<LogRecord>>>,
     power: CancellationToken,
+    /// Processor time the agent says it has used, in milliseconds.
+    pub(super) burned: AtomicU64,
+    /// Being told to shut down does not end it.
+    pub(super) lingers: AtomicBool,
 }
 
 impl World {
@@ -129,6 +134,8 @@ impl Sandbox {
             process: watch::Sender::new(Process::NotListening),
             output: Mutex::new(Some(output)),
             power,
+            burned: AtomicU64::new(0),
+            lingers: AtomicBool::new(false),
         });
         Self {
             agent: Arc::new(Agent::new(Arc::clone(&world))),
@@ -136,6 +143,11 @@ impl Sandbox {
             port,
             records: Arc::new(tokio::sync::Mutex::new(records)),
         }
+    }
+
+    /// Processor time the agent says it has used.
+    pub(super) fn cpu_time(&self) -> Duration {
+        Duration::from_millis(self.world.burned.load(Ordering::SeqCst))
     }
 
     /// The agent says from now on that it is busy.
@@ -248,6 +260,7 @@ async fn obey(request: Request, world: &Arc<World>, agent: &Arc<Agent>) -> Resul
             world.exit(None, Some(signal));
             Ok(Response::Done)
         }
+        Request::Shutdown { .. } if world.lingers.load(Ordering::SeqCst) => Ok(Response::Done),
         Request::Shutdown { .. } => {
             world.exit(None, Some(15));
             let world = Arc::clone(world);

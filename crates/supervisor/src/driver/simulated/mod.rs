@@ -22,6 +22,8 @@
 //! | `{"do":"print","lines":n,"text":"…"}` | 200 after printing the text that often |
 //! | `{"do":"exit","code":n,"text":"…"}` | none: prints the text and exits |
 //! | `{"do":"ping","status":"HealthyBusy"}` | 200; pings have this status from now on |
+//! | `{"do":"burn","cpu_millis":n}` | 200; that much more processor time counts as used |
+//! | `{"do":"linger"}` | 200; it is not ended by being told to shut down from now on |
 //! | `{"do":"power_off"}` | none: the whole sandbox ends |
 //!
 //! Anything else up to a mebibyte is echoed; of anything longer the answer tells the length as
@@ -67,6 +69,8 @@ use cable::Cable;
 
 /// Bytes in transit between host and guest.
 const CHANNEL_BUFFER: usize = 256 * 1024;
+/// What a sandbox says it has of the host's memory, in bytes.
+const MEMORY: u64 = 64 * 1024 * 1024;
 
 /// Makes simulated sandboxes.
 #[derive(Debug, Default)]
@@ -326,7 +330,16 @@ impl Machine for SimulatedMachine {
     }
 
     fn memory(&self) -> MemoryUse {
-        MemoryUse::default()
+        MemoryUse {
+            private: MEMORY,
+            shared: 0,
+        }
+    }
+
+    fn cpu_time(&self) -> Duration {
+        self.kept
+            .as_ref()
+            .map_or(Duration::ZERO, |kept| kept.guest.cpu_time())
     }
 
     async fn pause(&mut self) -> Result<(), PauseError> {

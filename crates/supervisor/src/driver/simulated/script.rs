@@ -49,6 +49,10 @@ pub(super) enum Script {
     Ping {
         status: String,
     },
+    Burn {
+        cpu_millis: u64,
+    },
+    Linger,
     PowerOff,
 }
 

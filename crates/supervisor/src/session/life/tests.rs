@@ -200,8 +200,8 @@ fn a_starting_agent_is_probed_often_and_has_its_time() {
 #[test]
 fn a_stop_is_for_the_first_who_asks_and_nobody_is_admitted_after_it() {
     let (mut life, start) = ready();
-    assert!(life.ask_to_stop());
-    assert!(!life.ask_to_stop());
+    assert!(life.ask_to_stop(Verdict::Asked));
+    assert!(!life.ask_to_stop(Verdict::Asked));
     assert_eq!(life.admission(), Admission::Refuse);
     assert_eq!(life.next(start), Next::End(Verdict::Asked));
     assert_eq!(life.admission(), Admission::Refuse);
@@ -309,7 +309,7 @@ proptest! {
                             Verdict::LifetimeOver => now >= start + RULES.max_lifetime,
                             Verdict::NeverHealthy(_) => !was_ready && now >= start + RULES.init_timeout,
                             Verdict::Unhealthy(_) => was_ready && failures >= FAILURES_UNTIL_DEAD,
-                            Verdict::Asked | Verdict::Drained => false,
+                            Verdict::Asked | Verdict::Killed | Verdict::CapReached(_) | Verdict::Drained => false,
                         };
                         prop_assert!(justified, "{verdict:?}");
                         prop_assert_eq!(life.admission(), Admission::Refuse);

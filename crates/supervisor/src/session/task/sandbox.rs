@@ -10,7 +10,7 @@ use super::SessionTask;
 use crate::directory::{DirectoryError, Left};
 use crate::driver::Machine;
 use crate::pool::Taken;
-use crate::session::{EndReason, HostFailure, Reached, start};
+use crate::session::{EndReason, HostFailure, Reached, SessionEnd, start};
 
 impl SessionTask {
     /// Keeps the sandbox for later.
@@ -50,6 +50,7 @@ impl SessionTask {
             Ok(reached) => {
                 context.count(|totals| totals.woken += 1);
                 self.life.has_lived(left.age);
+                self.used_before = left.used;
                 Some(reached)
             }
             Err(error) => {
@@ -103,13 +104,14 @@ impl SessionTask {
     pub(super) async fn give_back(
         &mut self,
         generation: Generation,
-        reason: &EndReason,
+        end: &SessionEnd,
     ) -> Result<(), DirectoryError> {
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
-        if matches!(reason, EndReason::Hibernated) {
+        let used = self.meter.used();
+        if matches!(end.reason, EndReason::Hibernated) {
             let configured = self.spec.hibernation.and_then(|hibernation| hibernation.keep);
             let keep = configured.unwrap_or_else(|| self.life.lifetime_left(Instant::now()));
-            let recorded = context.directory.hibernate(&shared.key, generation, keep);
+            let recorded = context.directory.hibernate(&shared.key, generation, keep, used);
             match self.attend(recorded).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
@@ -119,7 +121,8 @@ impl SessionTask {
             }
             self.attend(context.driver.forget(shared.sandbox)).await;
         }
-        self.attend(context.directory.end(&shared.key, generation, reason))
+        let info = shared.info();
+        self.attend(context.directory.end(&shared.key, generation, end, used, &info))
             .await
     }
 }

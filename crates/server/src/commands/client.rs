@@ -1,5 +1,5 @@
-//! A client with nothing in it that costs time while the clock runs: requests are signed ahead, connections are
-//! kept, and bodies are not copied.
+//! A client of a server on this machine. Nothing in it costs time while a clock runs: requests are signed ahead,
+//! connections are kept, and bodies are not copied.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -29,7 +29,7 @@ const REGION: &str = "us-east-1";
 
 /// Why a request came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub(crate) enum CallError {
     /// No connection.
     #[error("no connection to {0}")]
     Connect(SocketAddr, #[source] std::io::Error),
@@ -58,7 +58,7 @@ pub(super) enum CallError {
 
 /// The AWS services whose requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Service {
+pub(crate) enum Service {
     /// Control plane, data plane and operator API.
     AgentCore,
     /// Signs its paths in another way.
@@ -67,7 +67,7 @@ pub(super) enum Service {
 
 /// A request that can be sent many times.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     method: Method,
     /// Path and query.
     target: String,
@@ -76,7 +76,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(method: Method, target: impl Into<String>, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(method: Method, target: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self {
             method,
             target: target.into(),
@@ -85,12 +85,12 @@ impl Call {
         }
     }
 
-    pub(super) fn json(method: Method, target: impl Into<String>, body: &serde_json::Value) -> Self {
+    pub(crate) fn json(method: Method, target: impl Into<String>, body: &serde_json::Value) -> Self {
         Self::new(method, target, body.to_string())
             .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
     }
 
-    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
@@ -106,17 +106,17 @@ impl Call {
 }
 
 /// Signs calls to one server.
-pub(super) struct Signer {
-    pub(super) key: KeyPair,
-    pub(super) address: SocketAddr,
+pub(crate) struct Signer {
+    pub(crate) key: KeyPair,
+    pub(crate) address: SocketAddr,
 }
 
 impl Signer {
     /// The call with the headers that prove who sends it, which hold for some minutes.
-    pub(super) fn signed(&self, service: Service, mut call: Call) -> Result<Call, CallError> {
+    pub(crate) fn signed(&self, service: Service, mut call: Call) -> Result<Call, CallError> {
         let refused = |error: Box<dyn std::error::Error + Send + Sync>| CallError::Sign(error);
         let (access_key, secret) = (self.key.access_key.as_str(), self.key.secret.expose_secret());
-        let identity = Credentials::new(access_key, secret, None, None, "bench").into();
+        let identity = Credentials::new(access_key, secret, None, None, "coracle").into();
         let (name, settings) = match service {
             Service::AgentCore => ("bedrock-agentcore", SigningSettings::default()),
             Service::S3 => ("s3", s3_settings()),
@@ -158,22 +158,22 @@ fn s3_settings() -> SigningSettings {
 }
 
 /// An answer that is a success.
-pub(super) struct Answer {
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) body: Bytes,
     /// From the first byte sent to the answer's head.
-    pub(super) first_byte: Duration,
+    pub(crate) first_byte: Duration,
     /// From the first byte sent to the answer's last.
-    pub(super) whole: Duration,
+    pub(crate) whole: Duration,
 }
 
 impl Answer {
-    pub(super) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, CallError> {
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, CallError> {
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
 
 /// A connection that is kept, and made anew when the server has closed it for having been idle.
-pub(super) struct Client {
+pub(crate) struct Client {
     address: SocketAddr,
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
@@ -181,7 +181,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr) -> Result<Self, CallError> {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self, CallError> {
         let connect = |error| CallError::Connect(address, error);
         let stream = TcpStream::connect(address).await.map_err(connect)?;
         stream.set_nodelay(true).map_err(connect)?;
@@ -199,11 +199,33 @@ impl Client {
         })
     }
 
+    /// Sends the call and takes the answer piece by piece, for as long as it goes on.
+    ///
+    /// # Errors
+    /// When there is none, or it is no success, or it breaks off.
+    pub(crate) async fn follow(&mut self, call: &Call, mut each: impl FnMut(&[u8])) -> Result<(), CallError> {
+        let mut request = call.request()?;
+        request.headers_mut().insert(HOST, self.host.clone());
+        let mut response = self.sender.send_request(request).await?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(CallError::Body)?.to_bytes();
+            return Err(CallError::Refused(status, message(&body)));
+        }
+        while let Some(frame) = response.frame().await {
+            if let Some(data) = frame?.data_ref() {
+                each(data);
+            }
+        }
+        Ok(())
+    }
+
     /// Sends the call and takes the answer.
     ///
     /// # Errors
     /// When there is none, or it is no success.
-    pub(super) async fn send(&mut self, call: &Call) -> Result<Answer, CallError> {
+    pub(crate) async fn send(&mut self, call: &Call) -> Result<Answer, CallError> {
         if self.sender.ready().await.is_err() {
             *self = Self::connect(self.address).await?;
         }
@@ -218,8 +240,7 @@ impl Client {
             let body = body.map_err(CallError::Body)?.to_bytes();
             let whole = began.elapsed();
             if !status.is_success() {
-                let said = String::from_utf8_lossy(&body).into_owned();
-                return Err(CallError::Refused(status, said));
+                return Err(CallError::Refused(status, message(&body)));
             }
             Ok(Answer {
                 body,
@@ -231,6 +252,13 @@ impl Client {
             .await
             .unwrap_or(Err(CallError::Silent))
     }
+}
+
+/// What an answer that is no success says, if it is an error of this server.
+fn message(body: &[u8]) -> String {
+    let error: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let message = error.as_ref().and_then(|error| error["message"].as_str());
+    message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
 }
 
 #[cfg(test)]
