@@ -1,5 +1,6 @@
 //! The command line. Each command's help begins with an example.
 
+mod create;
 mod endpoints;
 mod invoke;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::create::Create;
 pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
 pub(crate) use self::invoke::{Card, Invoke, Peer, ToolCommand, Tools};
 
@@ -26,7 +28,7 @@ Exit codes:
 #[command(
     name = "agentcore",
     version,
-    before_help = "Example: agentcore deploy && agentcore invoke \"Hello\""
+    before_help = "Example: agentcore create --name Boat --defaults && cd Boat && agentcore deploy"
 )]
 #[command(after_help = EXIT_CODES, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -67,6 +69,9 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a new project that runs at once
+    #[command(before_help = "Example: agentcore create --name Boat --framework Strands")]
+    Create(Create),
     /// Package the agent, upload it, and make it a version that answers
     #[command(alias = "launch", before_help = "Example: agentcore deploy")]
     Deploy(Deploy),
@@ -132,8 +137,11 @@ pub(crate) struct Deploy {
     /// Architecture to package for, instead of this host's (AWS: aarch64)
     #[arg(long, value_enum)]
     pub(crate) arch: Option<crate::package::Arch>,
-    /// Resolve the dependencies again, instead of reusing what the same requirements gave before
-    #[arg(long)]
+    /// Variable for the agent; may be given more than once
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<crate::project::Variable>,
+    /// Resolve the dependencies again, instead of what agentcore/locks says
+    #[arg(long, visible_alias = "force-rebuild-deps")]
     pub(crate) refresh: bool,
     /// Seconds to wait for the version to become ready
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -9,6 +9,7 @@ use coracle_types::ResourceStatus;
 use crate::aws::ClientError;
 use crate::package::PackageError;
 use crate::project::ProjectError;
+use crate::scaffold::{Conflict, WriteError};
 use crate::settings::SettingsError;
 use crate::sse::EventTooLarge;
 
@@ -23,6 +24,10 @@ pub(crate) enum Failure {
     Package(#[from] PackageError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Choices(#[from] Conflict),
+    #[error("the project cannot be made")]
+    Scaffold(#[from] WriteError),
     #[error("{message}")]
     Usage { message: String, hint: String },
     #[error("`{name}` is not deployed at {place}")]
@@ -88,6 +93,8 @@ impl Failure {
             Self::Project(error) => Some(error.hint()),
             Self::Package(error) => error.hint(),
             Self::Client(error) => client_hint(error).map(str::to_owned),
+            Self::Choices(conflict) => Some(conflict.hint.clone()),
+            Self::Scaffold(error) => error.hint(),
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NotDeployed { .. } => {
                 Some("`agentcore deploy` deploys it; --debug says why this server was asked".to_owned())
@@ -113,6 +120,7 @@ impl Failure {
             Self::Settings(SettingsError::NoCredentials | SettingsError::ProfileWithoutKeys(_)) => 5,
             Self::Settings(_) | Self::Project(_) | Self::Package(_) | Self::Usage { .. } => 2,
             Self::File { .. } => 2,
+            Self::Choices(_) | Self::Scaffold(_) => 2,
             Self::Client(error) => client_exit_code(error),
             Self::NotDeployed { .. } => 3,
             Self::Refused { .. } | Self::Agent(_) => 6,

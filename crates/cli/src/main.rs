@@ -16,6 +16,7 @@ mod failure;
 mod output;
 mod package;
 mod project;
+mod scaffold;
 mod settings;
 mod sse;
 

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use coracle_types::{RuntimeKind, RuntimeName, ServerProtocol};
 use serde::Deserialize;
 
 /// More than any real project file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
+
+/// Variables of the agent that are kept out of version control, in the project's folder.
+pub(crate) const LOCAL_VARIABLES: &str = "agentcore/.env.local";
 
 /// A project on disk.
 #[derive(Debug)]
@@ -56,10 +60,32 @@ pub(crate) enum Build {
     Container,
 }
 
+impl Build {
+    /// The project file's spelling.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::CodeZip => "CodeZip",
+            Self::Container => "Container",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Variable {
     pub(crate) name: String,
     pub(crate) value: String,
+}
+
+impl FromStr for Variable {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("write it as NAME=value")?;
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -131,6 +157,12 @@ pub(crate) enum ProjectError {
         #[source]
         source: serde_json::Error,
     },
+    #[error("`{}` is not what it should be", path.display())]
+    MalformedVariables {
+        path: PathBuf,
+        #[source]
+        source: dotenvy::Error,
+    },
     #[error("the project has no runtime `{wanted}`; it has {}", list(available))]
     UnknownRuntime { wanted: String, available: Vec<String> },
     #[error("the project has several runtimes: {}", list(.0))]
@@ -156,6 +188,7 @@ impl ProjectError {
             Self::NotFound(_) => "change into the project's folder or pass --path".to_owned(),
             Self::Unreadable { .. } => "check that the file can be read".to_owned(),
             Self::Malformed { .. } => "the cause names the line and what was expected there".to_owned(),
+            Self::MalformedVariables { .. } => "each line is NAME=value or a comment".to_owned(),
             Self::UnknownRuntime { .. } | Self::Ambiguous(_) => "name one with --runtime".to_owned(),
             Self::NoRuntimes => "add one to `runtimes` in agentcore/agentcore.json".to_owned(),
             Self::UnknownTarget { .. } => "name one of those with --target".to_owned(),
@@ -189,6 +222,22 @@ impl Project {
             runtimes: file.runtimes,
             targets,
         })
+    }
+
+    /// The variables of [`LOCAL_VARIABLES`], if there is such a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or understood.
+    pub(crate) fn local_variables(&self) -> Result<Vec<Variable>, ProjectError> {
+        let path = self.root.join(LOCAL_VARIABLES);
+        if !path.is_file() {
+            return Ok(Vec::new());
+        }
+        let text = read_text(&path)?;
+        dotenvy::from_read_iter(text.as_bytes())
+            .map(|line| line.map(|(name, value)| Variable { name, value }))
+            .collect::<Result<_, _>>()
+            .map_err(|source| ProjectError::MalformedVariables { path, source })
     }
 
     /// The runtime of this name, or the only one.
@@ -235,6 +284,13 @@ impl Project {
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ProjectError> {
+    serde_json::from_str(&read_text(path)?).map_err(|source| ProjectError::Malformed {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, ProjectError> {
     let unreadable = |source| ProjectError::Unreadable {
         path: path.to_owned(),
         source,
@@ -242,11 +298,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ProjectEr
     if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
         return Err(unreadable(std::io::ErrorKind::FileTooLarge.into()));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    serde_json::from_str(&text).map_err(|source| ProjectError::Malformed {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read_to_string(path).map_err(unreadable)
 }
 
 impl RuntimeEntry {
@@ -293,6 +345,24 @@ mod tests {
         assert_eq!(runtime.runtime_version, RuntimeKind::Python313);
         assert!(runtime.instrumentation.enable_otel);
         assert_eq!(runtime.environment().get("A").map(String::as_str), Some("1"));
+    }
+
+    #[test]
+    fn local_variables_are_read_where_there_are_any() {
+        let (folder, found) = project("{\"runtimes\": []}");
+        let project = found.unwrap();
+        assert!(project.local_variables().unwrap().is_empty());
+        let write = |text: &str| std::fs::write(folder.path().join(LOCAL_VARIABLES), text).unwrap();
+        write("# mine\nKEY='a b'\nexport OTHER=1\n");
+        let variables = project.local_variables().unwrap();
+        let pairs: Vec<_> = variables
+            .iter()
+            .map(|each| (each.name.as_str(), each.value.as_str()))
+            .collect();
+        assert_eq!(pairs, [("KEY", "a b"), ("OTHER", "1")]);
+        write("no variable\n");
+        let error = project.local_variables().unwrap_err();
+        assert!(error.hint().contains("NAME=value"), "{error}");
     }
 
     #[test]

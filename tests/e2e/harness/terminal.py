@@ -44,7 +44,11 @@ class Terminal:
 
     def type(self, line: str) -> None:
         """Types a line."""
-        os.write(self._master, f"{line}\n".encode())
+        self.press(f"{line}\n")
+
+    def press(self, keys: str) -> None:
+        """Presses keys, as a terminal sends them."""
+        os.write(self._master, keys.encode())
 
     def wait_for(self, pattern: str) -> str:
         """What was shown and matches, after all that was waited for before."""

@@ -25,17 +25,19 @@ use crate::aws::s3::Upload;
 use crate::failure::Failure;
 use crate::output::size;
 use crate::package::{self, Arch, Package};
-use crate::project::{Build, Project, RuntimeEntry};
+use crate::project::{Build, LOCAL_VARIABLES, Project, RuntimeEntry};
 
 /// How many left-out paths are named.
 const NAMED_PATHS: usize = 6;
 /// How much of an image's id is its tag.
 const TAG_LENGTH: usize = 16;
+/// Where a project keeps its locks.
+const LOCKS: &str = "agentcore/locks";
 const HASH_BUFFER: usize = 256 * 1024;
 
 pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(), Failure> {
     let project = context.project()?;
-    let entry = project.runtime(context.global.runtime.as_deref())?;
+    let entry = &with_variables(context, project, arguments)?;
     let name = deployed_name(entry, arguments)?;
     context
         .printer
@@ -69,6 +71,26 @@ pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(),
         .printer
         .done(&format!("Version {} is ready", runtime.agent_runtime_version));
     report(context, &runtime, true)
+}
+
+/// The runtime that is meant, with the variables that its own entry does not name; the last of a name wins.
+fn with_variables(
+    context: &Context<'_>,
+    project: &Project,
+    arguments: &Deploy,
+) -> Result<RuntimeEntry, Failure> {
+    let mut entry = project.runtime(context.global.runtime.as_deref())?.clone();
+    let local = project.local_variables()?;
+    if !local.is_empty() {
+        let names: Vec<_> = local.iter().map(|variable| variable.name.as_str()).collect();
+        let names = names.join(", ");
+        context
+            .printer
+            .info(&format!("  with {names} from {LOCAL_VARIABLES}"));
+    }
+    entry.env_vars.extend(local);
+    entry.env_vars.extend(arguments.env.iter().cloned());
+    Ok(entry)
 }
 
 fn deployed_name(entry: &RuntimeEntry, arguments: &Deploy) -> Result<RuntimeName, Failure> {
@@ -234,6 +256,7 @@ async fn package(
         entry_file: entry.entry_file().to_owned(),
         runtime: entry.runtime_version,
         arch,
+        locks: project.root.join(LOCKS),
         refresh: arguments.refresh,
     };
     let package = package::build(request, context.printer).await?;

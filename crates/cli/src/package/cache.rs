@@ -1,4 +1,4 @@
-//! Folders of installed dependencies, kept by a digest of what was asked for. A folder is made under another name
+//! Folders of installed dependencies, kept by a digest of the exact packages. A folder is made under another name
 //! and renamed when it is complete, so an interrupted installation leaves nothing that looks finished.
 
 use std::io;

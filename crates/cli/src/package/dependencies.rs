@@ -1,8 +1,8 @@
 //! Installs an agent's Python dependencies for the Python version and machine it will run on, whatever this host
 //! has: with uv where it is, else with pip, and only from wheels, because nothing can be compiled for elsewhere.
 //!
-//! What the same requirements gave before is used again, so that a second deployment is quick and gives the same
-//! bytes although requirements may be open-ended.
+//! Which packages were chosen is written down ([`super::lock`]), and what they gave is kept ([`super::cache`]), so that
+//! a later deployment is quick and gives the same bytes although requirements may be open-ended.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::lock::Lock;
 use super::{Arch, Request, cache};
 use crate::output::Printer;
 
@@ -44,6 +45,12 @@ pub(crate) enum DependencyError {
     Failed { installer: &'static str, output: String },
     #[error("a folder for the dependencies cannot be made")]
     Folder(#[source] std::io::Error),
+    #[error("the lock `{}` cannot be used", path.display())]
+    Lock {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("{installer} cannot be run")]
     Run {
         installer: &'static str,
@@ -65,6 +72,7 @@ impl DependencyError {
                     .to_owned(),
             ),
             Self::Malformed { .. } => Some("the cause names the line".to_owned()),
+            Self::Lock { .. } => Some("remove it to have the packages chosen anew".to_owned()),
             Self::Read { .. } | Self::Folder(_) | Self::Run { .. } => None,
         }
     }
@@ -88,6 +96,15 @@ impl Installed {
     }
 }
 
+/// What an installer is told.
+#[derive(Debug)]
+enum Wanted<'a> {
+    /// What the agent asks for; the installer chooses versions and what those need.
+    Requirements(&'a str),
+    /// Exactly these.
+    Packages(&'a str),
+}
+
 /// What an agent asks for.
 #[derive(Debug, PartialEq, Eq)]
 struct Requirements {
@@ -104,25 +121,62 @@ pub(super) async fn install(
     let Some(requirements) = read_requirements(&request.code)? else {
         return Ok(None);
     };
-    let key = cache_key(&requirements.text, request.runtime, request.arch);
-    let cache = requirements.complete.then(cache::folder).flatten();
-    if let (Some(cache), false) = (&cache, request.refresh)
-        && let Some(folder) = cache::find(cache, &key)
+    if !requirements.complete {
+        let folder = tempfile::tempdir().map_err(DependencyError::Folder)?;
+        run_installer(
+            request,
+            &Wanted::Requirements(&requirements.text),
+            folder.path(),
+            printer,
+        )
+        .await?;
+        return Ok(Some(Installed::Once(folder)));
+    }
+    let lock = Lock::new(request, &requirements.text);
+    let unusable = |source| DependencyError::Lock {
+        path: lock.path().to_owned(),
+        source,
+    };
+    let locked = if request.refresh {
+        None
+    } else {
+        lock.read().map_err(unusable)?
+    };
+    if let Some(packages) = &locked
+        && let Some(folder) = cached(request, packages)
     {
         printer.debug(&format!("dependencies taken from {}", folder.display()));
         return Ok(Some(Installed::Cached(folder)));
     }
+    let cache = cache::folder();
     let folder = match &cache {
         Some(cache) => cache::begin(cache),
         None => tempfile::tempdir(),
     }
     .map_err(DependencyError::Folder)?;
-    run_installer(request, &requirements.text, folder.path(), printer).await?;
-    let installed = match &cache {
-        Some(cache) => Installed::Cached(cache::keep(cache, folder, &key).map_err(DependencyError::Folder)?),
-        None => Installed::Once(folder),
+    let wanted = match &locked {
+        Some(packages) => Wanted::Packages(packages),
+        None => Wanted::Requirements(&requirements.text),
     };
-    Ok(Some(installed))
+    run_installer(request, &wanted, folder.path(), printer).await?;
+    let packages = match locked {
+        Some(packages) => packages,
+        None => lock.write(folder.path()).map_err(unusable)?,
+    };
+    let Some(cache) = cache else {
+        return Ok(Some(Installed::Once(folder)));
+    };
+    let key = cache_key(&packages, request.runtime, request.arch);
+    let kept = cache::keep(&cache, folder, &key).map_err(DependencyError::Folder)?;
+    Ok(Some(Installed::Cached(kept)))
+}
+
+/// What exactly these packages gave before.
+fn cached(request: &Request, packages: &str) -> Option<PathBuf> {
+    cache::find(
+        &cache::folder()?,
+        &cache_key(packages, request.runtime, request.arch),
+    )
 }
 
 fn cache_key(text: &str, runtime: RuntimeKind, arch: Arch) -> String {
@@ -182,25 +236,32 @@ fn requirements_from(text: String) -> Option<Requirements> {
 
 async fn run_installer(
     request: &Request,
-    requirements: &str,
+    wanted: &Wanted<'_>,
     folder: &Path,
     printer: &Printer,
 ) -> Result<(), DependencyError> {
-    // Beside the real one, because requirements may name files relative to themselves.
     let list = tempfile::Builder::new()
         .prefix("requirements-")
         .suffix(".txt")
         .tempfile();
     let list = list.map_err(DependencyError::Folder)?;
+    let (text, exactly) = match wanted {
+        Wanted::Requirements(text) => (text, false),
+        Wanted::Packages(text) => (text, true),
+    };
+    // Requirements may name files relative to themselves, so the real list is best.
     let named = request.code.join("requirements.txt");
-    let list_path = if named.is_file() {
+    let list_path = if named.is_file() && !exactly {
         named.as_path()
     } else {
         list.path()
     };
-    std::fs::write(list.path(), requirements).map_err(DependencyError::Folder)?;
+    std::fs::write(list.path(), text).map_err(DependencyError::Folder)?;
 
-    let (installer, program, arguments) = installer(request, list_path, folder).await?;
+    let (installer, program, mut arguments) = installer(request, list_path, folder).await?;
+    if exactly {
+        arguments.push("--no-deps".into());
+    }
     let (python, arch) = (python_version(request.runtime), request.arch.as_str());
     let progress = printer.working(&format!(
         "Installing dependencies for Python {python} on {arch} with {installer}"
@@ -306,6 +367,7 @@ mod tests {
             entry_file: "main.py".to_owned(),
             runtime: RuntimeKind::Python313,
             arch,
+            locks: "/locks".into(),
             refresh: false,
         }
     }

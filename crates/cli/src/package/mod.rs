@@ -6,6 +6,7 @@ mod archive;
 mod cache;
 mod dependencies;
 mod ignore_rules;
+mod lock;
 mod sources;
 
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub(crate) struct Request {
     pub(crate) entry_file: String,
     pub(crate) runtime: RuntimeKind,
     pub(crate) arch: Arch,
+    /// Where it is written down which packages were chosen.
+    pub(crate) locks: PathBuf,
     /// Resolve dependencies again even if the same requirements were resolved before.
     pub(crate) refresh: bool,
 }
@@ -167,10 +170,11 @@ fn check_entry_file(request: &Request) -> Result<(), PackageError> {
 
 fn zip(request: &Request, dependencies: Option<&std::path::Path>) -> Result<Package, PackageError> {
     let mut files = sources::Files::new();
-    if let Some(folder) = dependencies {
-        sources::add_dependencies(folder, &mut files)?;
-    }
-    let left_out = sources::add_code(&request.code, &mut files)?;
+    let mut left_out = match dependencies {
+        Some(folder) => sources::add_dependencies(folder, &request.code, &mut files)?,
+        None => Vec::new(),
+    };
+    left_out.extend(sources::add_code(&request.code, &mut files)?);
     if !files.contains_key(&request.entry_file) {
         let (file, code) = (request.entry_file.clone(), request.code.clone());
         return Err(PackageError::NoEntryFile { file, code });

@@ -21,29 +21,43 @@ pub(super) struct File {
 /// Files by their names in the zip, sorted.
 pub(super) type Files = BTreeMap<String, File>;
 
-/// Adds installed dependencies, without compiled code, which holds time stamps.
-pub(super) fn add_dependencies(folder: &Path, files: &mut Files) -> Result<(), PackageError> {
-    let wanted = |entry: &DirEntry| {
-        let compiled = Path::new(entry.file_name())
-            .extension()
-            .is_some_and(|extension| extension == "pyc");
-        entry.file_name() != "__pycache__" && !compiled
-    };
-    for entry in WalkDir::new(folder).into_iter().filter_entry(wanted) {
+/// Adds installed dependencies, without compiled code, which holds time stamps, and without what the project ignores;
+/// says which of those were left out.
+pub(super) fn add_dependencies(
+    folder: &Path,
+    code: &Path,
+    files: &mut Files,
+) -> Result<Vec<String>, PackageError> {
+    let rules = ignore_rules::for_dependencies(folder, code)?;
+    let mut left_out = Vec::new();
+    let mut walk = WalkDir::new(folder).min_depth(1).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
         let entry = entry.map_err(|error| walk_error(folder, error))?;
-        if entry.file_type().is_file() {
+        let is_folder = entry.file_type().is_dir();
+        let ignored = rules.matched(entry.path(), is_folder).is_ignore();
+        if ignored {
+            left_out.push(name_in_zip(folder, entry.path())? + if is_folder { "/" } else { "" });
+        }
+        if is_folder && (ignored || entry.file_name() == "__pycache__") {
+            walk.skip_current_dir();
+        } else if entry.file_type().is_file() && !ignored && !is_compiled(&entry) {
             let (name, mut file) = describe(folder, entry.path())?;
             file.is_command = name.starts_with("bin/");
             files.insert(name, file);
         }
     }
-    Ok(())
+    Ok(left_out)
+}
+
+fn is_compiled(entry: &DirEntry) -> bool {
+    let extension = Path::new(entry.file_name()).extension();
+    extension.is_some_and(|extension| extension == "pyc")
 }
 
 /// Adds the agent's own files, which win over dependencies of the same name, and says what was left out. A link is
 /// packaged as the file it leads to; one that leads to a folder or out of the code folder is left out.
 pub(super) fn add_code(code: &Path, files: &mut Files) -> Result<Vec<String>, PackageError> {
-    let rules = ignore_rules::read(code)?;
+    let rules = ignore_rules::for_code(code)?;
     let real_code = code.canonicalize().map_err(|source| PackageError::Read {
         path: code.to_owned(),
         source,

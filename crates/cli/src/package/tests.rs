@@ -36,6 +36,7 @@ impl Code {
             entry_file: "main.py".to_owned(),
             runtime: RuntimeKind::Python313,
             arch: Arch::X86_64,
+            locks: self.path().join("locks"),
             refresh: false,
         }
     }
@@ -150,6 +151,21 @@ fn dependencies_lie_beside_the_code_which_wins() {
     );
     assert!(package.has_otel_launcher);
     assert_eq!(package.unpacked, 4 + 8 + 22);
+}
+
+#[test]
+fn dependencies_are_left_out_where_the_project_says_so() {
+    let dependencies = Code::new(&["used/a.py", "used/build/b.py", "unused/huge.so"]);
+    let code = Code::new(&["main.py"]);
+    code.write(".gitignore", "build/\n");
+    code.write(".agentcoreignore", "/unused/\n");
+    let package = zip(&code.request(), Some(dependencies.path())).unwrap();
+    assert_eq!(names(&package), ["main.py", "used/a.py", "used/build/b.py"]);
+    assert!(
+        package.left_out.contains(&"unused/".to_owned()),
+        "{:?}",
+        package.left_out
+    );
 }
 
 #[test]

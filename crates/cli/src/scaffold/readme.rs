@@ -1,0 +1,129 @@
+//! The README of a new project.
+
+use super::choices::{Choices, Framework, Memory, ModelProvider, Protocol};
+use crate::project::Build;
+
+const STUB: &str = "\
+## The stub model
+
+`stub_model.py` stands in for a model. It runs inside the agent's own process and listens on loopback only, so it works
+in a deployed microVM without a network, too. It understands nothing: it repeats what you say, adds two numbers with a
+tool when you ask it to \"add 2 and 3\", and lists what you said before when you ask \"What did I say?\". The tests use it,
+and `MODEL_URL=stub` in `agentcore/.env.local` makes any model into it.
+";
+
+pub(super) fn text(choices: &Choices) -> String {
+    let mut sections = vec![introduction(choices), first_steps(choices), parts(choices)];
+    if choices.protocol != Protocol::MCP {
+        sections.push(model(choices));
+        sections.push(STUB.to_owned());
+    }
+    sections.push(tests(choices));
+    sections.join("\n")
+}
+
+fn introduction(choices: &Choices) -> String {
+    let what = match (choices.protocol, choices.framework) {
+        (Protocol::MCP, _) => "An MCP server".to_owned(),
+        (protocol, Framework::None) => {
+            format!("An agent without a framework, speaking {}", protocol.as_str())
+        }
+        (protocol, framework) => format!(
+            "An agent made with {}, speaking {}",
+            framework.title(),
+            protocol.as_str()
+        ),
+    };
+    format!(
+        "# {}\n\n{what}, for Amazon Bedrock AgentCore Runtime and Coracle.\n",
+        choices.name
+    )
+}
+
+fn first_steps(choices: &Choices) -> String {
+    let talk = match choices.protocol {
+        Protocol::HTTP | Protocol::AGUI => {
+            "agentcore invoke \"Hello\"       # talks to it; `agentcore invoke --help` has more\n"
+        }
+        Protocol::MCP => "agentcore status               # its ARN, for MCP clients\n",
+        Protocol::A2A => "agentcore status               # its ARN, for A2A clients\n",
+    };
+    format!(
+        "```\nagentcore deploy               # packages it, makes it a version that answers\n{talk}\
+         agentcore logs --follow\nagentcore destroy\n```\n"
+    )
+}
+
+fn parts(choices: &Choices) -> String {
+    let mut rows = vec![("main.py", "what clients ask")];
+    if choices.protocol != Protocol::MCP {
+        rows.push(("agent.py", "the agent"));
+        if choices.framework != Framework::None {
+            rows.push(("model.py", "how it asks the model"));
+        }
+        rows.push(("settings.py", "which model, and the system prompt"));
+    }
+    if choices.has_tools() {
+        rows.push(("tools.py", "what it can do; add your functions here"));
+    }
+    if matches!(choices.protocol, Protocol::HTTP | Protocol::A2A) {
+        let what = match choices.memory {
+            Memory::None => "nothing: `REMEMBERS` is off",
+            Memory::ShortTerm | Memory::LongAndShortTerm => "what was said before in the session",
+        };
+        rows.push(("memory.py", what));
+    }
+    rows.push((
+        "requirements.txt",
+        "packages; `agentcore deploy` writes what it chose to `agentcore/locks/`",
+    ));
+    if choices.build == Build::Container {
+        rows.push((
+            "Dockerfile",
+            "the image; `agentcore deploy` builds it with buildah, podman or docker",
+        ));
+    }
+    let folder = choices.code_folder();
+    let mut text = format!("In `{folder}`:\n\n| File | Holds |\n|---|---|\n");
+    for (file, what) in rows {
+        text += &format!("| `{file}` | {what} |\n");
+    }
+    text
+}
+
+fn model(choices: &Choices) -> String {
+    let id = choices.model();
+    let mut text = "## The model\n\n".to_owned();
+    match &choices.provider {
+        ModelProvider::Stub => {
+            text += "There is none yet. For a real one put into `agentcore/.env.local`, for example,\n\n```\n\
+                     MODEL_URL=https://api.openai.com/v1\nMODEL_ID=gpt-5-mini\nMODEL_API_KEY=…\n```\n\n\
+                     Anything that speaks OpenAI's chat completions will do, such as a server of your own.\n";
+        }
+        ModelProvider::Bedrock => {
+            text += &format!(
+                "`{id}` on Amazon Bedrock, asked with the credentials that boto3 finds; `BEDROCK_REGION` names another \
+                 region and `MODEL_ID` another model.\n"
+            );
+        }
+        provider => {
+            let service = provider.chat_service();
+            let variable = service.map_or("MODEL_API_KEY", |service| service.key_variable);
+            text += &format!(
+                "`{id}` of {}, asked in OpenAI's format. The key goes into `agentcore/.env.local` as `{variable}`; \
+                 `MODEL_ID` names another model.\n",
+                provider.name()
+            );
+        }
+    }
+    text + "\n`agentcore deploy` gives the variables of `agentcore/.env.local` to the agent. Whoever may read the runtime may \
+            read them.\n"
+}
+
+fn tests(choices: &Choices) -> String {
+    format!(
+        "## Tests\n\n```\npython3 -m venv .venv && . .venv/bin/activate\n\
+         pip install -r {}requirements.txt pytest\npytest\n```\n",
+        choices.code_folder()
+    )
+}

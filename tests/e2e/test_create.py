@@ -1,0 +1,120 @@
+"""`agentcore create`: every project it makes is sound, and one of each framework answers through a deployed session."""
+
+import itertools
+import json
+import os
+import py_compile
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.aws import new_session_id
+from harness.cli import Cli
+from harness.server import BINARIES, Server
+from harness.terminal import Terminal
+
+FRAMEWORKS = ("Strands", "LangChain_LangGraph", "OpenAIAgents", "GoogleADK", "CrewAI", "none")
+PROVIDERS = ("stub", "Bedrock", "OpenAI", "https://models.example/v1")
+DEPLOY_TIMEOUT = 400
+DOWN, ENTER = "\x1b[B", "\r"
+
+
+def create(folder: Path, *arguments: str) -> Path:
+    """Makes a project called Boat, and returns its folder."""
+    subprocess.run(
+        [BINARIES / "agentcore", "create", "--name", "Boat", "--defaults", *arguments],
+        cwd=folder,
+        check=True,
+        timeout=30,
+        capture_output=True,
+    )
+    return folder / "Boat"
+
+
+def asked(folder: Path, *arguments: str) -> Terminal:
+    """The questions, in a terminal."""
+    return Terminal([str(BINARIES / "agentcore"), "create", *arguments], folder, dict(os.environ))
+
+
+def edit(project: Path, **members: object) -> None:
+    """Changes members of the project's runtime."""
+    path = project / "agentcore" / "agentcore.json"
+    text = json.loads(path.read_text())
+    text["runtimes"][0] |= members
+    path.write_text(json.dumps(text))
+
+
+def test_whatever_is_chosen_gives_sound_python(tmp_path: Path) -> None:
+    choices = [
+        (framework, protocol, provider)
+        for framework, protocol, provider in itertools.product(FRAMEWORKS, ("HTTP", "A2A", "AGUI"), PROVIDERS)
+    ]
+    choices.append(("none", "MCP", "stub"))
+    for number, (framework, protocol, provider) in enumerate(choices):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        project = create(folder, "--framework", framework, "--protocol", protocol, "--model-provider", provider)
+        for path in project.rglob("*.py"):
+            assert "{{" not in path.read_text().replace('{{"', ""), path
+            py_compile.compile(str(path), doraise=True)
+
+
+@pytest.fixture(scope="module")
+def boat(server: Server, tmp_path_factory: pytest.TempPathFactory, python: str) -> Iterator[Cli]:
+    """A Strands project with the stub model, deployed."""
+    project = create(tmp_path_factory.mktemp("create"))
+    edit(project, runtimeVersion=python, name=f"Boat_{os.getpid()}")
+    cli = Cli(server, project)
+    done = cli.run("deploy", timeout=DEPLOY_TIMEOUT)
+    assert "Packaged" in done.stderr, done.stderr
+    yield cli
+    cli.run("destroy", "--force")
+
+
+def test_a_new_project_answers_uses_tools_and_remembers(boat: Cli) -> None:
+    one, other = new_session_id(), new_session_id()
+    assert "You said: Good morning" in boat.run("invoke", "--session-id", one, "Good morning").stdout
+    assert "The tool answered: 42" in boat.run("invoke", "--session-id", one, "please add 2 and 40").stdout
+    assert "Good morning / please add 2 and 40" in boat.run("invoke", "--session-id", one, "What did I say?").stdout
+    assert "Nothing yet" in boat.run("invoke", "--session-id", other, "What did I say?").stdout
+    for session in (one, other):
+        boat.run("stop-session", session)
+
+
+def test_the_same_project_gives_the_same_zip(boat: Cli) -> None:
+    done = boat.run("deploy", timeout=DEPLOY_TIMEOUT)
+    assert "Nothing has changed: version 1 stays" in done.stderr, done.stderr
+
+
+def test_the_questions_are_answered_with_arrow_keys(tmp_path: Path) -> None:
+    with asked(tmp_path) as terminal:
+        terminal.wait_for(r"What is it called\?")
+        terminal.press("9lives" + ENTER)
+        terminal.wait_for("use a letter")
+        terminal.press("\x7f" * 6 + "Punt" + ENTER)
+        terminal.wait_for(r"What does it speak\?")
+        terminal.press(DOWN * 2 + ENTER)
+        terminal.wait_for(r"What is it made with\?")
+        terminal.press("lang" + ENTER)
+        terminal.wait_for(r"Whose model answers\?")
+        terminal.press(ENTER)
+        terminal.wait_for(r"Does it remember\?")
+        terminal.press(DOWN + ENTER)
+        terminal.wait_for(r"How is it deployed\?")
+        terminal.press(DOWN + ENTER)
+        terminal.wait_for("Next: cd Punt")
+        assert terminal.ended() == 0
+    entry = json.loads((tmp_path / "Punt/agentcore/agentcore.json").read_text())["runtimes"][0]
+    assert (entry["protocol"], entry["build"]) == ("A2A", "Container")
+    assert "langgraph" in (tmp_path / "Punt/app/Punt/requirements.txt").read_text()
+    assert "REMEMBERS = False" in (tmp_path / "Punt/app/Punt/memory.py").read_text()
+
+
+def test_questions_that_are_interrupted_leave_nothing(tmp_path: Path) -> None:
+    with asked(tmp_path, "--name", "Punt") as terminal:
+        terminal.wait_for(r"What does it speak\?")
+        terminal.press("\x03")
+        assert terminal.ended() == 130
+    assert list(tmp_path.iterdir()) == []
