@@ -5,7 +5,7 @@ import json
 import os
 import py_compile
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from harness.terminal import Terminal
 FRAMEWORKS = ("Strands", "LangChain_LangGraph", "OpenAIAgents", "GoogleADK", "CrewAI", "none")
 PROVIDERS = ("stub", "Bedrock", "OpenAI", "https://models.example/v1")
 DEPLOY_TIMEOUT = 400
+# A framework of half a gigabyte is fetched, packed, and imported in an emulated machine.
+SLOW_TIMEOUT = 1200
 DOWN, ENTER = "\x1b[B", "\r"
 
 
@@ -86,6 +88,67 @@ def test_a_new_project_answers_uses_tools_and_remembers(boat: Cli) -> None:
 def test_the_same_project_gives_the_same_zip(boat: Cli) -> None:
     done = boat.run("deploy", timeout=DEPLOY_TIMEOUT)
     assert "Nothing has changed: version 1 stays" in done.stderr, done.stderr
+
+
+@pytest.fixture(scope="module")
+def roomy(driver: str) -> Iterator[Server]:
+    """A server for agents that import a lot."""
+    config = {"sandbox": {"memory_mib": 2048, "vcpus": 1, "disk_mib": 512}, "limits": {"init_timeout_secs": 600}}
+    server = Server(driver, f"{driver}-frameworks", config)
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.clean_up()
+
+
+@pytest.fixture
+def deployed(roomy: Server, tmp_path: Path, python: str) -> Iterator[Callable[..., Cli]]:
+    """Deploys a project with these choices; whatever its model is, the stub answers for it."""
+    projects: list[Cli] = []
+
+    def deploy(*choices: str) -> Cli:
+        project = create(tmp_path, *choices)
+        edit(project, runtimeVersion=python)
+        with (project / "agentcore" / ".env.local").open("a") as variables:
+            variables.write("MODEL_URL=stub\n")
+        cli = Cli(roomy, project)
+        cli.run("deploy", "--timeout", "900", timeout=SLOW_TIMEOUT)
+        projects.append(cli)
+        return cli
+
+    yield deploy
+    for cli in projects:
+        cli.run("destroy", "--force")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SLOW_TIMEOUT)
+@pytest.mark.parametrize("provider", ["stub", "Bedrock"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_framework_answers(deployed: Callable[..., Cli], framework: str, provider: str) -> None:
+    cli = deployed("--framework", framework, "--model-provider", provider)
+    session = new_session_id()
+    assert "You said: Good morning" in cli.run("invoke", "--session-id", session, "Good morning").stdout
+    added = cli.run("invoke", "--session-id", session, "please add 2 and 40").stdout
+    assert ("42" if framework != "none" else "add 2 and 40") in added
+    assert "Good morning" in cli.run("invoke", "--session-id", session, "What did I say?").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SLOW_TIMEOUT)
+@pytest.mark.parametrize("protocol", ["A2A", "AGUI"])
+def test_an_agent_speaks_other_protocols(deployed: Callable[..., Cli], protocol: str) -> None:
+    answer = deployed("--protocol", protocol, "--framework", "none").run("invoke", "Good morning").stdout
+    assert "Good morning" in answer
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SLOW_TIMEOUT)
+def test_an_mcp_server_offers_its_tools(deployed: Callable[..., Cli]) -> None:
+    cli = deployed("--protocol", "MCP")
+    assert "add_numbers" in cli.run("tools", "list").stdout
+    assert "42" in cli.run("tools", "call", "add_numbers", "--input", '{"a": 2, "b": 40}').stdout
 
 
 def test_the_questions_are_answered_with_arrow_keys(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 //! The command line. Each command's help begins with an example.
 
+mod configure;
 mod create;
 mod endpoints;
 mod invoke;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::configure::Configure;
 pub(crate) use self::create::Create;
 pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
 pub(crate) use self::invoke::{Card, Invoke, Peer, ToolCommand, Tools};
@@ -72,6 +74,9 @@ pub(crate) enum Command {
     /// Make a new project that runs at once
     #[command(before_help = "Example: agentcore create --name Boat --framework Strands")]
     Create(Create),
+    /// Make a script that is there already into a project
+    #[command(before_help = "Example: agentcore configure --entrypoint agent.py")]
+    Configure(Configure),
     /// Package the agent, upload it, and make it a version that answers
     #[command(alias = "launch", before_help = "Example: agentcore deploy")]
     Deploy(Deploy),
@@ -141,7 +146,7 @@ pub(crate) struct Deploy {
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<crate::project::Variable>,
     /// Resolve the dependencies again, instead of what agentcore/locks says
-    #[arg(long, visible_alias = "force-rebuild-deps")]
+    #[arg(long)]
     pub(crate) refresh: bool,
     /// Seconds to wait for the version to become ready
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -13,6 +13,7 @@ mod args;
 mod aws;
 mod commands;
 mod failure;
+mod older;
 mod output;
 mod package;
 mod project;
@@ -29,17 +30,19 @@ use crate::failure::Failure;
 use crate::output::Printer;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let translated = older::translate(std::env::args_os());
+    if let Some((message, hint)) = translated.refusal {
+        let json = translated.arguments.iter().any(|argument| argument == "--json");
+        let failure = Failure::usage(message, hint);
+        Printer::new(json, false).failure(&failure);
+        return ExitCode::from(failure.exit_code());
+    }
+    let cli = Cli::parse_from(translated.arguments);
     let printer = Printer::new(cli.global.json, cli.global.debug);
-    let result = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => {
-            let result = runtime.block_on(run(&cli, &printer));
-            // Somebody who was asked a question and interrupted us will not answer it.
-            runtime.shutdown_background();
-            result
-        }
-        Err(error) => Err(Failure::Start(error)),
-    };
+    for note in &translated.notes {
+        printer.info(note);
+    }
+    let result = start(&cli, &printer);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
@@ -48,6 +51,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+fn start(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Start)?;
+    let result = runtime.block_on(run(cli, printer));
+    // Somebody who was asked a question and interrupted us will not answer it.
+    runtime.shutdown_background();
+    result
 }
 
 async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {

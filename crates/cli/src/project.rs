@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use coracle_types::{RuntimeKind, RuntimeName, ServerProtocol};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// More than any real project file, in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
 
+/// What makes a folder a project.
+pub(crate) const PROJECT_FILE: &str = "agentcore/agentcore.json";
 /// Variables of the agent that are kept out of version control, in the project's folder.
 pub(crate) const LOCAL_VARIABLES: &str = "agentcore/.env.local";
 
@@ -55,6 +57,7 @@ pub(crate) struct RuntimeEntry {
 pub(crate) enum Build {
     /// A zip of the code and its dependencies.
     #[default]
+    #[value(alias = "direct_code_deploy")]
     CodeZip,
     /// A container image from the Dockerfile beside the code.
     Container,
@@ -110,10 +113,12 @@ impl Default for Instrumentation {
 }
 
 /// Seconds.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Lifecycle {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle_runtime_session_timeout: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) max_lifetime: Option<i32>,
 }
 
@@ -208,9 +213,9 @@ impl Project {
         })?;
         let root = start
             .ancestors()
-            .find(|folder| folder.join("agentcore/agentcore.json").is_file())
+            .find(|folder| folder.join(PROJECT_FILE).is_file())
             .ok_or_else(|| ProjectError::NotFound(start.clone()))?;
-        let file: ProjectFile = read_json(&root.join("agentcore/agentcore.json"))?;
+        let file: ProjectFile = read_json(&root.join(PROJECT_FILE))?;
         let targets = root.join("agentcore/aws-targets.json");
         let targets = if targets.is_file() {
             read_json(&targets)?

@@ -1,6 +1,7 @@
 //! One module for each command, and what they share: finding out where to go and which runtime is meant.
 
 mod completion;
+mod configure;
 mod create;
 mod deploy;
 mod destroy;
@@ -33,6 +34,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
     let place = || Place::find(&cli.global, printer);
     let context = || place()?.connect(false);
     match &cli.command {
+        Command::Configure(arguments) => configure::run(&cli.global, arguments, printer),
         Command::Create(arguments) => create::run(arguments, printer),
         Command::Deploy(arguments) => deploy::run(&context()?, arguments).await,
         Command::Invoke(arguments) => invoke::run(place()?, arguments).await,

@@ -56,7 +56,7 @@ impl Framework {
 
 impl Protocol {
     /// The API's spelling.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::HTTP => "HTTP",
             Self::MCP => "MCP",

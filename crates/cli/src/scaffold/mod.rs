@@ -22,7 +22,7 @@ use serde::Serialize;
 pub(crate) use self::choices::{
     Choices, Conflict, Framework, Memory, ModelProvider, PROVIDERS, Protocol, check_name,
 };
-use crate::project::LOCAL_VARIABLES;
+use crate::project::{Build, LOCAL_VARIABLES, Lifecycle, PROJECT_FILE};
 
 /// A file of a project.
 #[derive(Debug)]
@@ -63,6 +63,30 @@ pub(crate) struct Runtime<'a> {
     pub(crate) protocol: &'static str,
     pub(crate) network_mode: &'static str,
     pub(crate) instrumentation: Instrumentation,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) request_header_allowlist: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) execution_role_arn: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lifecycle_configuration: Option<Lifecycle>,
+}
+
+impl Default for Runtime<'_> {
+    fn default() -> Self {
+        Self {
+            name: "",
+            build: Build::CodeZip.as_str(),
+            entrypoint: "",
+            code_location: "./",
+            runtime_version: python::RUNTIME,
+            protocol: Protocol::HTTP.as_str(),
+            network_mode: "PUBLIC",
+            instrumentation: Instrumentation { enable_otel: false },
+            request_header_allowlist: &[],
+            execution_role_arn: None,
+            lifecycle_configuration: None,
+        }
+    }
 }
 
 /// Whether the agent is started with OpenTelemetry's launcher.
@@ -84,8 +108,7 @@ pub(crate) fn files(choices: &Choices, api_key: Option<&SecretString>) -> serde_
         code_location: &choices.code_folder(),
         runtime_version: python::RUNTIME,
         protocol: choices.protocol.as_str(),
-        network_mode: "PUBLIC",
-        instrumentation: Instrumentation { enable_otel: false },
+        ..Runtime::default()
     };
     let mut files = python::files(choices);
     files.extend(project_files(&choices.name, &runtime)?);
@@ -108,7 +131,7 @@ pub(crate) fn project_files(name: &str, runtime: &Runtime<'_>) -> serde_json::Re
     };
     let project = serde_json::to_string_pretty(&project)?;
     Ok(vec![
-        File::new("agentcore/agentcore.json", project + "\n"),
+        File::new(PROJECT_FILE, project + "\n"),
         File::new("agentcore/aws-targets.json", "[]\n"),
         File::new("agentcore/.gitignore", ".env.local\n.cli/\n"),
     ])
@@ -156,8 +179,20 @@ pub(crate) fn write(folder: &Path, files: &Files) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// Adds a file to a folder that is there, unless it has one of that name.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn add(folder: &Path, file: &File) -> Result<(), WriteError> {
+    let path = folder.join(&file.path);
+    if path.exists() {
+        return Ok(());
+    }
+    write_file(&path, &file.text).map_err(|source| WriteError::Write { path, source })
+}
+
 /// Writes one file and the folders it is in.
-pub(crate) fn write_file(path: &Path, text: &str) -> io::Result<()> {
+fn write_file(path: &Path, text: &str) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }

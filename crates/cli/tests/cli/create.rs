@@ -123,3 +123,82 @@ async fn variables_reach_the_agent_and_not_the_screen() {
         serde_json::json!({ "KEY": "hidden", "MODE": "b=c" })
     );
 }
+
+#[tokio::test]
+async fn a_script_becomes_a_project() {
+    let world = World::new().await;
+    std::fs::create_dir_all(world.folder.path().join("script")).unwrap();
+    let write = |name: &str| std::fs::write(world.folder.path().join("script").join(name), "").unwrap();
+    write("my-agent.py");
+    write("requirements.txt");
+    let arguments = [
+        "configure",
+        "--path",
+        "script",
+        "-e",
+        "my-agent.py",
+        "-rf",
+        "requirements.txt",
+        "--runtime",
+        "PYTHON_3_12",
+        "-dt",
+        "direct_code_deploy",
+        "--idle-timeout",
+        "60",
+        "-do",
+    ];
+    let run = world.run(&arguments).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    insta::assert_snapshot!("configure_stderr", run.stderr);
+    let file = world.folder.path().join("script/agentcore/agentcore.json");
+    insta::assert_snapshot!("configure_project_file", std::fs::read_to_string(file).unwrap());
+    assert_eq!(world.run(&["--path", "script", "deploy"]).await.code, Some(0));
+
+    let run = world.run(&arguments).await;
+    assert_eq!(run.code, Some(2));
+    assert!(run.stderr.contains("is there already"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn only_what_can_be_deployed_is_configured() {
+    let world = World::new().await;
+    let folder = world.folder.path().join("script");
+    std::fs::create_dir_all(folder.join("inner")).unwrap();
+    std::fs::write(folder.join("inner/app.py"), "").unwrap();
+    std::fs::write(folder.join("other.txt"), "").unwrap();
+    let configure = |more: &[&str]| {
+        let arguments = [&["configure", "--path", "script"], more].concat();
+        world.command(&arguments)
+    };
+    for (arguments, said) in [
+        (&["-e", "nowhere.py"][..], "there is no agent at `nowhere.py`"),
+        (&["-e", "../app/hello/main.py"], "inside the project's folder"),
+        (
+            &["-e", "inner", "-rf", "other.txt"],
+            "move it to `script/inner/requirements.txt`",
+        ),
+        (&["-e", "inner", "--vpc"], "there is no `--vpc` here"),
+        (&["-e", "inner", "--idle-timeout", "5"], "60..=28800"),
+    ] {
+        let run = world.finish(configure(arguments)).await;
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    assert!(!folder.join("agentcore").exists());
+    let run = world.finish(configure(&["-e", "inner"])).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let project = std::fs::read_to_string(folder.join("agentcore/agentcore.json")).unwrap();
+    assert!(project.contains(r#""codeLocation": "inner/""#), "{project}");
+}
+
+#[tokio::test]
+async fn flags_of_other_tools_are_answered() {
+    let world = World::new().await;
+    let run = world.run(&["launch", "-auc", "-frd", "-lb"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let answers: Vec<_> = run.stderr.lines().take(3).collect();
+    insta::assert_snapshot!("older_flags", answers.join("\n"));
+    let run = world.run(&["deploy", "--local", "--json"]).await;
+    assert_eq!(run.code, Some(2));
+    insta::assert_snapshot!("older_flag_refused", run.stderr);
+}

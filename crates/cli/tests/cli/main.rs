@@ -352,6 +352,7 @@ async fn errors_say_what_why_and_what_to_do() {
 async fn help_begins_with_an_example() {
     let world = World::new().await;
     for command in [
+        "configure",
         "create",
         "deploy",
         "invoke",
