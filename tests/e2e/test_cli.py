@@ -136,7 +136,7 @@ def test_status_is_watched(cli: Cli, deployed: str, tmp_path: Path) -> None:
 
 def test_a_conversation_on_a_terminal(cli: Cli, deployed: str) -> None:
     with cli.terminal("invoke") as terminal:
-        terminal.wait_for("you › ")
+        terminal.wait_for("you \u203a ")
         terminal.type("I like tea")
         terminal.wait_for("You said: I like tea")
         terminal.type("What did I say?")
@@ -146,6 +146,44 @@ def test_a_conversation_on_a_terminal(cli: Cli, deployed: str) -> None:
         terminal.type("/quit")
         assert terminal.ended() == 0
     cli.run("stop-session", session)
+
+
+def test_a_command_beside_the_agent(cli: Cli, deployed: str) -> None:
+    session = new_session_id()
+    done = cli.run("exec", "--session-id", session, "echo out; echo oh no >&2; exit 3", code=3)
+    assert (done.stdout, done.stderr) == ("out\n", "oh no\n")
+    told = json.loads(
+        cli.run("exec", "--session-id", session, "--json", "--", "head", "-c", "70000", "/dev/zero").stdout
+    )
+    assert (len(told["stdout"]), told["exitCode"], told["sessionId"]) == (70_000, 0, session)
+    done = cli.run("exec", "--session-id", session, "--timeout", "1", "sleep 1000", code=124)
+    assert "killed" in done.stderr
+    cli.run("stop-session", session)
+
+
+def test_a_shell_beside_the_agent(cli: Cli, deployed: str) -> None:
+    session = new_session_id()
+    with cli.terminal("exec", "--it", "--session-id", session, "--shell-id", "mine") as terminal:
+        terminal.wait_for("shell mine")
+        terminal.type("stty size; kept=yes")
+        terminal.wait_for("40 120")
+        # The program itself says when it has the terminal.
+        terminal.type("sh -c \"echo be''gun; exec sleep 1000\"")
+        terminal.wait_for("begun")
+        terminal.press("\x03")
+        terminal.type("echo sta''tus $?")
+        terminal.wait_for("status 130")
+    with cli.terminal("exec", "--it", "--session-id", session, "--shell-id", "mine") as terminal:
+        terminal.wait_for("back at the shell")
+        terminal.type("echo ke''pt $kept; exit 7")
+        terminal.wait_for("kept yes")
+        assert terminal.ended() == 7
+    with cli.terminal("exec", "--it", "--session-id", session) as terminal:
+        terminal.type("echo rea''dy")
+        terminal.wait_for("ready")
+        cli.run("stop-session", session)
+        terminal.wait_for("the shell was left: its session ended")
+        assert terminal.ended() == 1
 
 
 def test_errors_end_with_a_hint(cli: Cli, deployed: str) -> None:

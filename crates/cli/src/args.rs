@@ -3,6 +3,7 @@
 mod configure;
 mod create;
 mod endpoints;
+mod exec;
 mod invoke;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::configure::Configure;
 pub(crate) use self::create::Create;
 pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
+pub(crate) use self::exec::Exec;
 pub(crate) use self::invoke::{Card, Invoke, Peer, ToolCommand, Tools};
 
 const EXIT_CODES: &str = "\
@@ -90,6 +92,12 @@ pub(crate) enum Command {
     /// Show the card of an A2A agent
     #[command(before_help = "Example: agentcore card")]
     Card(Card),
+    /// Run a command beside the agent, or open a shell there
+    #[command(
+        before_help = "Example: agentcore exec -- ls -la /var/task\n         agentcore exec --it",
+        after_help = "The exit code is that of the command, or of the shell."
+    )]
+    Exec(Exec),
     /// Show what is deployed
     #[command(before_help = "Example: agentcore status --watch", visible_alias = "s")]
     Status(Status),

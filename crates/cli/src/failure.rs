@@ -48,6 +48,18 @@ pub(crate) enum Failure {
     Vanished(String),
     #[error("the agent failed while it answered: {0}")]
     Agent(String),
+    #[error("the command or the shell exited with code {0}")]
+    Exited(u8),
+    #[error("the command was not run to its end: {0}")]
+    Command(String),
+    #[error("the shell was left: {reason}")]
+    Shell {
+        reason: String,
+        /// How to go on with it, if it does.
+        again: Option<String>,
+    },
+    #[error("the terminal cannot be used for a shell")]
+    Terminal(#[source] io::Error),
     #[error("the answer cannot be read")]
     Answer(#[from] EventTooLarge),
     #[error("this program cannot be started")]
@@ -107,6 +119,8 @@ impl Failure {
             ),
             Self::Agent(_) => Some(LOGS_HINT.to_owned()),
             Self::Unready(_) => Some("what to do is said beside each".to_owned()),
+            Self::Shell { again, .. } => again.clone(),
+            Self::Exited(_) | Self::Command(_) | Self::Terminal(_) => None,
             Self::File { .. } | Self::Vanished(_) | Self::Answer(_) | Self::Input(_) | Self::Output(_) => {
                 None
             }
@@ -124,7 +138,9 @@ impl Failure {
             Self::Client(error) => client_exit_code(error),
             Self::NotDeployed { .. } => 3,
             Self::Refused { .. } | Self::Agent(_) => 6,
+            Self::Exited(code) => *code,
             Self::Interrupted => 130,
+            Self::Command(_) | Self::Shell { .. } | Self::Terminal(_) => 1,
             Self::Unready(_) | Self::TooSlow { .. } | Self::Vanished(_) | Self::Answer(_) => 1,
             Self::Input(_) | Self::Output(_) | Self::Start(_) | Self::Declined => 1,
         }

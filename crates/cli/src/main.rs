@@ -46,6 +46,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        // What it had to say it has said itself.
+        Err(Failure::Exited(code)) => ExitCode::from(code),
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.exit_code())

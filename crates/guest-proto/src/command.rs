@@ -1,16 +1,15 @@
 //! The `Command` stream: what a command in the sandbox wrote, as it writes it, and how it ended.
 //!
-//! A piece is a byte for its kind (1 standard output, 2 standard error, 3 the end), the length as a big-endian `u32`,
-//! and the bytes; those of the end are JSON. The end comes last and once. A host that goes away ends the command.
+//! The kinds of [pieces](crate::piece) are 1 standard output, 2 standard error, 3 the end, which is JSON. The end comes
+//! last and once. A host that goes away ends the command.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::frame::FrameError;
-
-/// Most bytes in one piece.
-pub const MAX_PIECE: usize = 32 * 1024;
+use crate::piece;
+pub use crate::piece::MAX_PIECE;
 
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -73,25 +72,13 @@ pub enum CommandEnd {
 /// # Errors
 /// [`FrameError::Ended`] when the guest closed the stream between pieces, the others when it broke.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<CommandEvent, FrameError> {
-    let mut kind = [0; 1];
-    if stream.read(&mut kind).await.map_err(FrameError::Io)? == 0 {
-        return Err(FrameError::Ended);
-    }
-    let length = stream.read_u32().await.map_err(FrameError::Io)? as usize;
-    if length > MAX_PIECE {
-        return Err(FrameError::TooLong(length));
-    }
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).await.map_err(FrameError::Io)?;
-    match kind[0] {
-        STDOUT => Ok(CommandEvent::Stdout(bytes.into())),
-        STDERR => Ok(CommandEvent::Stderr(bytes.into())),
-        END => serde_json::from_slice(&bytes)
+    match piece::read(stream).await? {
+        (STDOUT, bytes) => Ok(CommandEvent::Stdout(bytes.into())),
+        (STDERR, bytes) => Ok(CommandEvent::Stderr(bytes.into())),
+        (END, bytes) => serde_json::from_slice(&bytes)
             .map(CommandEvent::Ended)
             .map_err(FrameError::Parse),
-        other => Err(FrameError::Io(std::io::Error::other(format!(
-            "a piece of the unknown kind {other}"
-        )))),
+        (other, _) => Err(piece::unknown(other)),
     }
 }
 
@@ -100,25 +87,14 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<CommandEvent,
 /// # Errors
 /// When it is longer than [`MAX_PIECE`] or the stream fails.
 pub async fn write(stream: &mut (impl AsyncWrite + Unpin), event: &CommandEvent) -> Result<(), FrameError> {
-    let end;
-    let (kind, bytes) = match event {
-        CommandEvent::Stdout(bytes) => (STDOUT, &bytes[..]),
-        CommandEvent::Stderr(bytes) => (STDERR, &bytes[..]),
+    match event {
+        CommandEvent::Stdout(bytes) => piece::write(stream, STDOUT, bytes).await,
+        CommandEvent::Stderr(bytes) => piece::write(stream, STDERR, bytes).await,
         CommandEvent::Ended(how) => {
-            end = serde_json::to_vec(how).map_err(FrameError::Parse)?;
-            (END, &end[..])
+            let end = serde_json::to_vec(how).map_err(FrameError::Parse)?;
+            piece::write(stream, END, &end).await
         }
-    };
-    let length = u32::try_from(bytes.len())
-        .ok()
-        .filter(|_| bytes.len() <= MAX_PIECE)
-        .ok_or(FrameError::TooLong(bytes.len()))?;
-    let mut piece = Vec::with_capacity(5 + bytes.len());
-    piece.push(kind);
-    piece.extend_from_slice(&length.to_be_bytes());
-    piece.extend_from_slice(bytes);
-    stream.write_all(&piece).await.map_err(FrameError::Io)?;
-    stream.flush().await.map_err(FrameError::Io)
+    }
 }
 
 #[cfg(test)]

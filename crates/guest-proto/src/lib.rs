@@ -12,6 +12,8 @@
 //!   │     stream 1: Control   request/response, events  │   see [`message`]
 //!   │     stream 2: Logs      output of the agent       │   see [`log`]
 //!   │     stream n: Agent     raw bytes to a TCP port   │   one per invocation
+//!   │     stream n: Command   output of a command       │   see [`command`]
+//!   │     stream n: Shell     a terminal                │   see [`shell`]
 //! ```
 //!
 //! Only the host opens streams. The first frame of a stream is its [`StreamHeader`]. The host may go away at
@@ -27,13 +29,17 @@ pub mod handshake;
 pub mod log;
 pub mod message;
 mod mux;
+pub mod piece;
+pub mod shell;
 
 pub use mux::{Channel, ChannelStream, GuestEnd, HostEnd, MuxError};
 
 /// Newest protocol version of this build.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 /// Oldest version this build still speaks.
 pub const OLDEST_VERSION: u16 = 3;
+/// First version with [`StreamHeader::Shell`].
+pub const SHELLS_SINCE: u16 = 4;
 
 /// Name of the virtio-serial port that carries the channel.
 pub const PORT_NAME: &str = "coracle.channel";

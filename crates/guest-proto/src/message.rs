@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::command::RunCommand;
+use crate::shell::AttachShell;
 
 /// First frame of every stream: what the stream is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum StreamHeader {
     },
     /// A command beside the agent; what becomes of it comes back as [`crate::command`] events.
     Command(RunCommand),
+    /// A shell beside the agent, begun or gone on with; [`crate::shell`] says what passes.
+    Shell(AttachShell),
 }
 
 /// The guest's answer to [`StreamHeader::Agent`].
@@ -319,6 +322,13 @@ mod tests {
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
         let golden = r#"{"kind":"response","id":1,"result":{"Ok":{"kind":"resumed","told":1,"silent":0,"took_micros":9}}}"#;
         let parsed: ToHost = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
+    }
+
+    #[test]
+    fn version_4_on_the_wire() {
+        let golden = r#"{"kind":"shell","id":"a"}"#;
+        let parsed: StreamHeader = serde_json::from_str(golden).unwrap();
         assert_eq!(serde_json::to_string(&parsed).unwrap(), golden);
     }
 

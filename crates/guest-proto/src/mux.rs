@@ -96,6 +96,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Channel for T {}
 pub struct HostEnd {
     open: mpsc::Sender<oneshot::Sender<Result<yamux::Stream, yamux::ConnectionError>>>,
     closed: watch::Receiver<bool>,
+    version: u16,
 }
 
 impl HostEnd {
@@ -104,14 +105,23 @@ impl HostEnd {
     /// # Errors
     /// When no guest answers in time.
     pub async fn connect(mut channel: impl Channel, nonce: Nonce) -> Result<Self, MuxError> {
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake::host(&mut channel, nonce))
+        let version = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake::host(&mut channel, nonce))
             .await
             .map_err(|_| MuxError::HandshakeTimeout)??;
         let (open, requests) = mpsc::channel(QUEUE);
         let (closing, closed) = watch::channel(false);
         let connection = yamux::Connection::new(buffered(channel), config(), yamux::Mode::Client);
         tokio::spawn(drive_host(connection, requests, closing));
-        Ok(Self { open, closed })
+        Ok(Self {
+            open,
+            closed,
+            version,
+        })
+    }
+
+    /// The protocol version settled on.
+    pub fn version(&self) -> u16 {
+        self.version
     }
 
     /// Opens a stream and sends its header.

@@ -66,6 +66,8 @@ pub(crate) struct Confinement {
     /// Whether this guest is the whole machine: an ordinary process leaves the host's limits as they are,
     /// because they count what the user runs besides.
     pub(crate) whole_machine: bool,
+    /// Whether standard input is a terminal, to be in command of what is started.
+    pub(crate) at_terminal: bool,
 }
 
 impl Confinement {
@@ -86,6 +88,9 @@ impl Confinement {
             rustix::io::write(procs.as_fd(), b"0")?;
         }
         rustix::process::setsid()?;
+        if self.at_terminal {
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+        }
         if !self.whole_machine {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         }

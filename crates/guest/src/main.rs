@@ -10,6 +10,7 @@
 //! bytes, and the agent should have the processors.
 
 mod agent;
+mod beside;
 mod clock;
 mod commands;
 mod confine;
@@ -21,8 +22,10 @@ mod machine;
 mod output;
 mod place;
 mod process;
+mod readiness;
 mod relay;
 mod serve;
+mod shells;
 
 use std::process::ExitCode;
 

@@ -75,11 +75,13 @@ impl Place {
             user: start.user.as_ref().map(Identity::from),
             cgroup,
             whole_machine,
+            at_terminal: false,
         })
     }
 
-    /// What a command has to give up here: in a machine it is root, elsewhere whoever the guest is.
-    pub(crate) fn command_confinement(&self) -> Result<Confinement, Failure> {
+    /// What runs beside the agent, at a terminal or not, has to give up here: in a machine it is root, elsewhere whoever
+    /// the guest is.
+    pub(crate) fn confinement_beside(&self, at_terminal: bool) -> Result<Confinement, Failure> {
         let (user, cgroup) = match self {
             Self::Machine(machine) => (Some(Identity::ROOT), machine.agent_cgroup()?),
             Self::Process => (None, None),
@@ -88,6 +90,7 @@ impl Place {
             user,
             cgroup,
             whole_machine: matches!(self, Self::Machine(_)),
+            at_terminal,
         })
     }
 

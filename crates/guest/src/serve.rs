@@ -22,12 +22,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-use crate::commands::Commands;
+use crate::beside::Beside;
 use crate::console::chain;
 use crate::failure::{Doing as _, Failure};
 use crate::output::OutputBuffer;
 use crate::place::{Place, micros};
-use crate::{agent, relay};
+use crate::shells::Shells;
+use crate::{agent, commands, relay};
 
 /// How long a stream may take to say what it is for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +43,8 @@ pub(crate) struct Guest {
     place: Place,
     output: Arc<OutputBuffer>,
     agent: watch::Sender<AgentState>,
-    commands: Commands,
+    beside: Beside,
+    shells: Shells,
     control: Replaceable,
     logs: Replaceable,
     /// Whether the host has asked for the end.
@@ -81,7 +83,8 @@ impl Guest {
             place,
             output: OutputBuffer::new(),
             agent: watch::Sender::new(AgentState::NotStarted),
-            commands: Commands::default(),
+            beside: Beside::default(),
+            shells: Shells::default(),
             control: Replaceable::default(),
             logs: Replaceable::default(),
             over: watch::Sender::new(false),
@@ -132,9 +135,17 @@ impl Guest {
                 self.logs.replace(task.abort_handle());
             }
             Ok(Ok(StreamHeader::Command(wanted))) => {
-                let confinement = self.place.command_confinement();
+                let confinement = self.place.confinement_beside(false);
                 // A stream that fails has nobody to be told.
-                self.commands.run(stream, &wanted, confinement).await.ok();
+                commands::run(stream, &wanted, &self.beside, confinement)
+                    .await
+                    .ok();
+            }
+            Ok(Ok(StreamHeader::Shell(wanted))) => {
+                let confinement = self.place.confinement_beside(true);
+                let attached = self.shells.attach(stream, wanted, &self.beside, confinement);
+                // The shell goes on without its host.
+                attached.await.ok();
             }
             Ok(Err(_)) | Err(_) => {}
         }
@@ -211,7 +222,7 @@ impl Guest {
         let mut timing = self.place.prepare(start)?;
         let begun = Instant::now();
         let spawned = agent::spawn(start, self.place.confinement(start)?)?;
-        self.commands.surround(start);
+        self.beside.surround(start);
         let pid = spawned.pid;
         self.agent.send_replace(AgentState::Running(pid));
         tokio::spawn(Arc::clone(self).watch_agent(pid, children));
@@ -236,7 +247,7 @@ impl Guest {
     }
 
     async fn watch_agent(self: Arc<Self>, pid: Pid, mut children: tokio::signal::unix::Signal) {
-        let others = |pid, status| self.commands.reaped(pid, status);
+        let others = |pid, status| self.beside.reaped(pid, status);
         let status = agent::main_process_end(pid, &mut children, others).await;
         self.place.end_all_processes().await;
         self.output.collected(COLLECT_LIMIT).await;

@@ -12,12 +12,15 @@ use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
     AgentExit, Event, GoOn, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
 };
-use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, StreamHeader};
+use coracle_guest_proto::shell::AttachShell;
+use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, SHELLS_SINCE, StreamHeader};
+use coracle_types::ShellId;
 use tokio::io::WriteHalf;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::clock;
 use crate::connection::{AgentConnection, ConnectError, DIAL_TIMEOUT};
+use crate::shell::{AttachedShell, ShellError};
 
 /// How long the guest may take to prepare its file system and start the agent's process.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -251,6 +254,21 @@ impl Guest {
         opened
             .map_err(|_| ConnectError::Timeout)?
             .map_err(ConnectError::Channel)
+    }
+
+    /// Attaches to a shell beside the agent, which is begun if need be.
+    pub(crate) async fn shell(&self, id: &ShellId) -> Result<AttachedShell, ShellError> {
+        if self.end.version() < SHELLS_SINCE {
+            let old = "the session was started by an older server, which had no shells: stop it first";
+            return Err(ShellError::Refused(old.to_owned()));
+        }
+        tokio::time::timeout(ANSWER_TIMEOUT, async {
+            let wanted = AttachShell { id: id.to_string() };
+            let stream = self.end.open(&StreamHeader::Shell(wanted)).await;
+            AttachedShell::begin(stream.map_err(ConnectError::Channel)?).await
+        })
+        .await
+        .map_err(|_| ShellError::Unreachable(ConnectError::Timeout))?
     }
 
     /// Waits until the agent has exited; for ever if the guest goes away without saying so.

@@ -6,13 +6,14 @@ use std::time::Duration;
 use coracle_guest_proto::ChannelStream;
 use coracle_guest_proto::command::{self, CommandEvent, RunCommand};
 use coracle_guest_proto::frame::FrameError;
-use coracle_types::{SandboxId, SessionKey, VersionNumber};
+use coracle_types::{SandboxId, SessionKey, ShellId, VersionNumber};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::connection::{AgentConnection, ConnectError};
 use crate::guest::Guest;
 use crate::session::{SessionEnd, Shared, StartPhases};
+use crate::shell::{AttachedShell, ShellError};
 
 /// How long a broken request waits for the news of why it broke.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -78,6 +79,14 @@ impl Lease {
     /// When the session has ended.
     pub async fn run(&self, command: RunCommand) -> Result<RunningCommand, ConnectError> {
         self.guest.run(command).await.map(RunningCommand)
+    }
+
+    /// Attaches to a shell in the session's sandbox, which is begun if need be.
+    ///
+    /// # Errors
+    /// When the session has ended, or the guest refuses.
+    pub async fn shell(&self, id: &ShellId) -> Result<AttachedShell, ShellError> {
+        self.guest.shell(id).await
     }
 
     /// The session.

@@ -20,6 +20,7 @@ mod memory;
 mod pool;
 mod probe;
 mod session;
+mod shell;
 mod supervisor;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
@@ -37,4 +38,5 @@ pub use session::{
     AcquireError, Cap, CapOf, CapReached, Caps, EndReason, Hibernation, HibernationTotals, HostFailure,
     SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
 };
+pub use shell::{AttachedShell, Keyboard, Screen, ShellError};
 pub use supervisor::{Killed, StopError, Supervisor, SupervisorConfig};

@@ -112,6 +112,16 @@ string_id!(
     }
 );
 
+string_id!(
+    /// The name of a command shell in its session, as the caller chose it.
+    ShellId, "shell id", "1 to 128 letters, digits, hyphens and underscores, beginning with a letter or digit",
+    |text| {
+        (1..=128).contains(&text.len())
+            && text.as_bytes()[0].is_ascii_alphanumeric()
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    }
+);
+
 impl RuntimeName {
     /// A new id for a runtime of this name.
     pub fn new_id(&self) -> RuntimeId {
@@ -151,6 +161,13 @@ impl SessionId {
     pub fn digest(&self) -> String {
         let hash = Sha256::digest(self.0.as_bytes());
         hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl ShellId {
+    /// A new id, for callers that bring none.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
     }
 }
 
@@ -312,6 +329,16 @@ mod tests {
             " ".repeat(40),
         ] {
             assert!(bad.parse::<SessionId>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn shell_ids_follow_the_documentation() {
+        for good in ["a", "0-debug_shell", &"a".repeat(128)] {
+            assert!(good.parse::<ShellId>().is_ok(), "{good:?} was refused");
+        }
+        for bad in ["", "-a", "_a", "a b", "a/b", "é", &"a".repeat(129)] {
+            assert!(bad.parse::<ShellId>().is_err(), "{bad:?} was accepted");
         }
     }
 

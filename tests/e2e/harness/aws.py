@@ -76,6 +76,7 @@ class Aws:
         environment = server.client_environment()
         credentials = _credentials(Path(environment["AWS_SHARED_CREDENTIALS_FILE"]))
         self._session = boto3.Session(**credentials, region_name=environment["AWS_REGION"])
+        self.server = server
         self._url = server.url
         self.python = python
         self.access_key = credentials["aws_access_key_id"]

@@ -2,7 +2,8 @@
 
 use coracle_types::{EndpointName, RuntimeArn, SessionId};
 use coracle_wire::data::{
-    GetAgentCardRequest, InvokeAgentRuntimeRequest, StopRuntimeSessionRequest, operations,
+    GetAgentCardRequest, InvokeAgentRuntimeCommandRequest, InvokeAgentRuntimeCommandRequestBody,
+    InvokeAgentRuntimeRequest, StopRuntimeSessionRequest, operations,
 };
 use http::HeaderMap;
 use reqwest::Response;
@@ -25,6 +26,16 @@ pub(crate) struct Invocation<'a> {
     pub(crate) headers: HeaderMap,
     /// Says who calls, instead of a signature.
     pub(crate) bearer: Option<SecretString>,
+}
+
+/// A session, and where it belongs.
+#[derive(Debug)]
+pub(crate) struct Whereabouts<'a> {
+    pub(crate) runtime: &'a RuntimeArn,
+    pub(crate) endpoint: &'a EndpointName,
+    pub(crate) session: &'a SessionId,
+    /// Says who calls, instead of a signature.
+    pub(crate) bearer: Option<&'a SecretString>,
 }
 
 impl Client {
@@ -70,6 +81,35 @@ impl Client {
         let mut call = request::<operations::GetAgentCard>(&self.settings.endpoints.value, &input)?;
         call.bearer = bearer;
         self.json(call).await
+    }
+
+    /// Runs a command beside an agent; what becomes of it arrives as an AWS event stream.
+    pub(crate) async fn run_command(
+        &self,
+        place: &Whereabouts<'_>,
+        command: String,
+        timeout_secs: i32,
+    ) -> Result<Response, ClientError> {
+        let input = InvokeAgentRuntimeCommandRequest {
+            content_type: Some("application/json".to_owned()),
+            accept: Some("application/vnd.amazon.eventstream".to_owned()),
+            runtime_session_id: Some(place.session.clone()),
+            trace_id: None,
+            trace_parent: None,
+            trace_state: None,
+            baggage: None,
+            agent_runtime_arn: place.runtime.to_string(),
+            qualifier: Some(place.endpoint.to_string()),
+            account_id: None,
+            body: InvokeAgentRuntimeCommandRequestBody {
+                command,
+                timeout: Some(timeout_secs),
+            },
+        };
+        let mut call =
+            request::<operations::InvokeAgentRuntimeCommand>(&self.settings.endpoints.value, &input)?;
+        call.bearer = place.bearer.cloned();
+        self.stream(call).await
     }
 
     /// Ends a session.

@@ -9,6 +9,7 @@ pub(crate) mod data;
 mod modelled;
 pub(crate) mod operator;
 pub(crate) mod s3;
+pub(crate) mod shell;
 mod sign;
 pub(crate) mod sts;
 pub(crate) mod wire;

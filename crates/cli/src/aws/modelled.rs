@@ -1,11 +1,11 @@
 //! Makes requests of AgentCore operations from their typed input, by the same table that a server reads them by:
 //! each member goes to the path, the query, the headers or the JSON body.
 
-use coracle_wire::{Location, Modelled, OPERATIONS, Service as Plane};
+use coracle_wire::{Location, Modelled, OPERATIONS, Payload, Service as Plane};
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Call, Client, ClientError, Service, escape};
 use crate::settings::Endpoints;
@@ -66,16 +66,18 @@ where
         .set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     call.url
         .set_query((!query.is_empty()).then(|| query.join("&")).as_deref());
-    put_body(&mut call, members);
+    match structure.payload {
+        Payload::Member(name) => put_body(&mut call, &members.remove(name).unwrap_or_default()),
+        _ if members.is_empty() => {}
+        _ => put_body(&mut call, &Value::Object(members)),
+    }
     Ok(call)
 }
 
-fn put_body(call: &mut Call, members: Map<String, Value>) {
-    if !members.is_empty() {
-        call.headers
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        call.body = Value::Object(members).to_string().into();
-    }
+fn put_body(call: &mut Call, body: &Value) {
+    call.headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    call.body = body.to_string().into();
 }
 
 /// A value as the text of a label, a query parameter or a header.

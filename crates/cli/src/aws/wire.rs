@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use reqwest::{Body, Response, Url};
 use tokio_util::bytes::Bytes;
 
@@ -90,7 +90,7 @@ impl Wire {
             let head = format!("< {} in {:.0?}", response.status(), started.elapsed());
             note(&told(&head, '<', response.headers(), b""));
         }
-        if response.status().is_success() {
+        if response.status().is_success() || response.status() == StatusCode::SWITCHING_PROTOCOLS {
             Ok(response)
         } else {
             Err(service_error(response).await)

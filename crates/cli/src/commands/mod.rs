@@ -7,6 +7,7 @@ mod deploy;
 mod destroy;
 mod doctor;
 mod endpoints;
+mod exec;
 mod invoke;
 mod logs;
 mod sessions;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Invoke(arguments) => invoke::run(place()?, arguments).await,
         Command::Tools(arguments) => invoke::tools(place()?, arguments).await,
         Command::Card(arguments) => invoke::card(place()?, arguments).await,
+        Command::Exec(arguments) => exec::run(place()?, arguments).await,
         Command::Status(arguments) => status::run(&context()?, arguments).await,
         Command::Versions => versions::run(&context()?).await,
         Command::Endpoints(arguments) => endpoints::run(&context()?, arguments).await,

@@ -356,6 +356,7 @@ async fn help_begins_with_an_example() {
         "create",
         "deploy",
         "invoke",
+        "exec",
         "status",
         "logs",
         "sessions",

@@ -17,6 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::failure::{Doing as _, Failure};
+use crate::readiness;
 
 /// How often the port is looked at while there is no host.
 const LOOK: Duration = Duration::from_millis(5);
@@ -44,7 +45,7 @@ impl Port {
             .try_clone()
             .doing(|| "duplicating the channel".to_owned())?;
         Ok(Connection(
-            register(port).doing(|| "registering the channel".to_owned())?,
+            readiness::register(port).doing(|| "registering the channel".to_owned())?,
         ))
     }
 
@@ -60,15 +61,6 @@ impl Port {
         let looked = rustix::event::poll(&mut look, Some(&rustix::time::Timespec::default()));
         looked.is_ok() && !look[0].revents().contains(PollFlags::HUP)
     }
-}
-
-#[expect(
-    unsafe_code,
-    reason = "the runtime cannot check that a file keeps its descriptor"
-)]
-fn register(port: File) -> io::Result<AsyncFd<File>> {
-    // SAFETY: the file owns its open descriptor, and nothing replaces or closes it while it is registered.
-    unsafe { AsyncFd::register(port) }.map_err(io::Error::from)
 }
 
 /// The port while one host is there.

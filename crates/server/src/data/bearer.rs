@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::DataPlane;
 use super::routes::Served;
+use super::shell::PATH as SHELLS;
 use super::target::Target;
 use super::websocket::{PATH as WEBSOCKET, token_in_protocols};
 use crate::gateway::body::{ResponseBody, full};
@@ -151,7 +152,7 @@ pub(crate) enum Unsigned {
 /// The labels of a path in the data plane of a runtime.
 fn data_labels(parts: &Parts) -> Option<Labels> {
     let path = parts.uri.path();
-    let outside_the_model = [INVOCATIONS, WEBSOCKET]
+    let outside_the_model = [INVOCATIONS, WEBSOCKET, SHELLS]
         .into_iter()
         .find_map(|template| coracle_wire::match_path(template, path).ok());
     outside_the_model.or_else(|| {

@@ -38,6 +38,8 @@ use crate::gateway::Caller;
 use crate::gateway::body::{BoxError, ResponseBody};
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
+/// What policies call it.
+const ACTION: &str = "InvokeAgentRuntimeCommand";
 /// Seconds a command may take if its caller does not say.
 const DEFAULT_TIMEOUT: i32 = 300;
 const TIMEOUTS: std::ops::RangeInclusive<i32> = 1..=3600;
@@ -75,16 +77,15 @@ impl DataPlane {
             input.qualifier.as_deref(),
             input.account_id.as_deref(),
         )?;
-        let served = self
-            .authorized(caller, &target, ["InvokeAgentRuntimeCommand"])
-            .await?;
+        let served = self.authorized(caller, &target, [ACTION]).await?;
         let key = SessionKey {
             runtime: target.runtime.clone(),
             endpoint: target.endpoint.clone(),
             session: input.runtime_session_id.unwrap_or_else(SessionId::random),
         };
         let (running, lease, _) = self.in_session(&target, key, served, &command).await?;
-        self.log_command(caller, lease.key(), &command.0.command).await;
+        self.note_beside(caller, lease.key(), ACTION, &command.0.command)
+            .await;
         let mut sent = parts.headers.clone();
         trace::complete(&mut sent);
         let mut headers = headers::to_caller(&http::HeaderMap::new(), &sent, &lease.key().session);
@@ -94,17 +95,13 @@ impl DataPlane {
         Ok(response)
     }
 
-    /// What was run is for the session's log; what came of it is the caller's alone.
-    async fn log_command(&self, caller: &Caller, key: &SessionKey, command: &str) {
-        let command: String = command.chars().take(LOGGED).collect();
+    /// What is run beside an agent is for its session's log; what comes of it is the caller's alone.
+    pub(super) async fn note_beside(&self, caller: &Caller, key: &SessionKey, action: &str, what: &str) {
+        let what: String = what.chars().take(LOGGED).collect();
         let line = LogLine {
             time: Timestamp::now(),
             output: Output::Stdout,
-            line: format!(
-                "InvokeAgentRuntimeCommand {} by {}: {command}",
-                caller.request_id,
-                caller.arn()
-            ),
+            line: format!("{action} {} by {}: {what}", caller.request_id, caller.arn()),
             partial: false,
         };
         self.logs.write(key, vec![line]).await;

@@ -40,7 +40,7 @@ use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
 use self::rate::{Class, RateLimits};
 use crate::control::ControlPlane;
-use crate::data::{DataPlane, USER_ID, Unsigned, WEBSOCKET};
+use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
@@ -293,12 +293,17 @@ impl Gateway {
         parts: &Parts,
     ) -> Result<Response<ResponseBody>, Error> {
         let target = parts.uri.path();
-        if parts.method == Method::GET
-            && let Ok(labels) = coracle_wire::match_path(WEBSOCKET, target)
-        {
-            self.metrics.operation("OpenWebSocket");
-            self.rates.take(&caller.account, Class::Data)?;
-            return self.data.open_websocket(caller, &labels, parts).await;
+        if parts.method == Method::GET {
+            if let Ok(labels) = coracle_wire::match_path(WEBSOCKET, target) {
+                self.metrics.operation("OpenWebSocket");
+                self.rates.take(&caller.account, Class::Data)?;
+                return self.data.open_websocket(caller, &labels, parts).await;
+            }
+            if let Ok(labels) = coracle_wire::match_path(SHELLS, target) {
+                self.metrics.operation("OpenShell");
+                self.rates.take(&caller.account, Class::Data)?;
+                return self.data.open_shell(caller, &labels, parts).await;
+            }
         }
         match coracle_wire::match_path(INVOCATIONS, target) {
             Ok(labels) => self.data.other_method(caller, &labels, parts).await,

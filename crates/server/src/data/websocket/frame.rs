@@ -26,13 +26,13 @@ pub(super) enum Party {
 
 /// Why a connection is closed, as a close frame says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Closing {
-    pub(super) code: CloseCode,
-    pub(super) reason: String,
+pub(in crate::data) struct Closing {
+    pub(in crate::data) code: CloseCode,
+    pub(in crate::data) reason: String,
 }
 
 impl Closing {
-    pub(super) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
+    pub(in crate::data) fn new(code: CloseCode, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(MAX_REASON));
         Self { code, reason }

@@ -22,19 +22,24 @@ const MAX_CUSTOM: usize = 20;
 /// Longest value of one, in bytes.
 const MAX_CUSTOM_VALUE: usize = 4096;
 
+/// In the query of a presigned URL.
+const EXPIRES: &str = "X-Amz-Expires";
+/// Most seconds that a presigned URL for a WebSocket may be good for.
+const MAX_EXPIRES: u32 = 300;
+
 /// A valid request to open a WebSocket.
 #[derive(Debug)]
-pub(super) struct Handshake {
+pub(in crate::data) struct Handshake {
     /// What the answer's `Sec-WebSocket-Accept` is made of.
-    pub(super) key: HeaderValue,
+    pub(in crate::data) key: HeaderValue,
     /// The session asked for.
-    pub(super) session: Option<SessionId>,
+    pub(in crate::data) session: Option<SessionId>,
     /// Whether the bearer subprotocol is offered.
-    pub(super) offers_bearer: bool,
+    pub(in crate::data) offers_bearer: bool,
     /// The client's headers, with those from the query.
-    pub(super) headers: HeaderMap,
+    pub(in crate::data) headers: HeaderMap,
     /// Names of the headers that came in the query.
-    pub(super) custom: Vec<String>,
+    pub(in crate::data) custom: Vec<String>,
 }
 
 impl Handshake {
@@ -42,7 +47,7 @@ impl Handshake {
     ///
     /// # Errors
     /// `ValidationException` when it is no WebSocket handshake, or what it asks for is not valid.
-    pub(super) fn read(parts: &Parts) -> Result<Self, Error> {
+    pub(in crate::data) fn read(parts: &Parts) -> Result<Self, Error> {
         let key = key(&parts.headers)?;
         let mut headers = parts.headers.clone();
         let mut custom = Vec::new();
@@ -68,6 +73,10 @@ impl Handshake {
             headers.insert(header, value);
             custom.push(name);
         }
+        if parameters(parts).any(|(name, value)| name == EXPIRES && is_too_late(&value)) {
+            let limit = format!("Member must be less than or equal to {MAX_EXPIRES}");
+            errors.push(EXPIRES.to_owned(), limit);
+        }
         let session = session(parts, &mut errors);
         errors.into_result()?;
         Ok(Self {
@@ -78,6 +87,10 @@ impl Handshake {
             custom,
         })
     }
+}
+
+fn is_too_late(expires: &str) -> bool {
+    expires.parse().is_ok_and(|seconds: u32| seconds > MAX_EXPIRES)
 }
 
 /// The bearer token in the subprotocols, if there is one.
@@ -198,6 +211,7 @@ mod tests {
             format!("/ws?{prefix}-Custom-Tone=a%0Ab"),
             format!("/ws?{prefix}-Custom-Tone={}", "a".repeat(MAX_CUSTOM_VALUE + 1)),
             format!("/ws?{prefix}-Custom-%C3%A4=1"),
+            "/ws?X-Amz-Expires=301".to_owned(),
         ] {
             let parts = parts(&bad, &[("Sec-WebSocket-Key", KEY)]);
             assert_eq!(Handshake::read(&parts).unwrap_err().fields().len(), 1, "{bad}");

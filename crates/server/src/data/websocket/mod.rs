@@ -32,9 +32,8 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use self::agent_side::{AgentSocket, Upgrade};
-use self::frame::Closing;
-use self::handshake::Handshake;
-pub(super) use self::handshake::token_in_protocols;
+pub(super) use self::frame::Closing;
+pub(super) use self::handshake::{Handshake, token_in_protocols};
 pub use self::tunnel::WebSocketLimits;
 use self::tunnel::{Ending, Session, Traffic};
 use super::invoke::Attempt;
@@ -53,7 +52,7 @@ pub(crate) const PATH: &str = "/runtimes/{agentRuntimeArn}/ws";
 const ACTION: &str = "InvokeAgentRuntimeWithWebSocketStream";
 const ACTION_FOR_USER: &str = "InvokeAgentRuntimeWithWebSocketStreamForUser";
 /// How long the client's connection may take to change over once it was told to.
-const CHANGE_OVER: Duration = Duration::from_secs(10);
+pub(super) const CHANGE_OVER: Duration = Duration::from_secs(10);
 
 /// The open connections.
 #[derive(Debug)]
@@ -69,6 +68,16 @@ impl WebSockets {
             limits,
             open: TaskTracker::new(),
         }
+    }
+
+    /// Bounds of each.
+    pub(super) fn limits(&self) -> WebSocketLimits {
+        self.limits
+    }
+
+    /// Serves one, which is waited for when the server ends.
+    pub(super) fn spawn(&self, serving: impl Future<Output = ()> + Send + 'static) {
+        self.open.spawn(serving);
     }
 
     /// Waits until the last one is closed; there must be no new ones.
@@ -131,7 +140,7 @@ impl DataPlane {
                 return Err(Error::runtime_client(text));
             }
         };
-        let answer = answer(&handshake, &agent.headers, lease.key());
+        let answer = agreed(&handshake, &agent.headers, lease.key());
         let connection = Connection {
             lease,
             limits: self.websockets.limits,
@@ -139,7 +148,7 @@ impl DataPlane {
             metrics: self.metrics.clone(),
             _slot: parts.extensions.get().cloned(),
         };
-        self.websockets.open.spawn(connection.run(client, agent));
+        self.websockets.spawn(connection.run(client, agent));
         Ok(answer)
     }
 }
@@ -175,7 +184,8 @@ impl Opening<'_> {
     }
 }
 
-fn answer(handshake: &Handshake, agent: &HeaderMap, key: &SessionKey) -> Response<ResponseBody> {
+/// The answer that makes the connection a WebSocket.
+pub(super) fn agreed(handshake: &Handshake, agent: &HeaderMap, key: &SessionKey) -> Response<ResponseBody> {
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -259,11 +269,13 @@ impl Session for Connection {
 }
 
 /// What the client is told when its session ends.
-fn closing(end: &SessionEnd) -> Closing {
+pub(super) fn closing(end: &SessionEnd) -> Closing {
     let code = match end.reason {
-        EndReason::Stopped | EndReason::Drained | EndReason::Idle | EndReason::LifetimeOver => {
-            CloseCode::Away
-        }
+        EndReason::Stopped
+        | EndReason::Drained
+        | EndReason::Hibernated
+        | EndReason::Idle
+        | EndReason::LifetimeOver => CloseCode::Away,
         _ => CloseCode::Error,
     };
     let reason = match end.reason {
@@ -275,7 +287,7 @@ fn closing(end: &SessionEnd) -> Closing {
 }
 
 /// One word for metrics and logs.
-fn kind(code: CloseCode) -> &'static str {
+pub(super) fn kind(code: CloseCode) -> &'static str {
     match code {
         CloseCode::Away => "going_away",
         CloseCode::Protocol => "protocol",

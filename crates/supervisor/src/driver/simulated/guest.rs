@@ -10,6 +10,7 @@ use coracle_guest_proto::log::{self, LogRecord, Output};
 use coracle_guest_proto::message::{
     AgentExit, Dialed, Event, Request, Response, StartAgent, StartTiming, ToGuest, ToHost, Usage,
 };
+use coracle_guest_proto::shell::{Attached, FromShell, ToShell};
 use coracle_guest_proto::{ChannelStream, GuestEnd, StreamHeader};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, watch};
@@ -188,6 +189,7 @@ pub(super) async fn run(cable: Cable, sandbox: &Sandbox) {
                 streams.spawn(serve_agent(stream, wanted == *port, world, agent))
             }
             StreamHeader::Command(wanted) => streams.spawn(serve_command(stream, wanted)),
+            StreamHeader::Shell(_) => streams.spawn(serve_shell(stream)),
         };
     }
 }
@@ -208,6 +210,21 @@ async fn serve_command(mut stream: ChannelStream, wanted: RunCommand) {
     }
     // The host may be gone already.
     stream.shutdown().await.ok();
+}
+
+/// Runs no code: what is typed is what is seen, and so are sizes, until it is hung up.
+async fn serve_shell(mut stream: ChannelStream) {
+    let mut event = FromShell::Attached(Attached::default());
+    while event.write(&mut stream).await.is_ok() {
+        event = match ToShell::read(&mut stream).await {
+            Ok(ToShell::Input(keys)) => FromShell::Output(keys),
+            Ok(ToShell::Resize(size)) => {
+                FromShell::Output(format!("{} x {}\n", size.columns, size.rows).into())
+            }
+            Ok(ToShell::HangUp) => FromShell::Ended(CommandEnd::Killed { signal: 1 }),
+            Err(_) => return,
+        };
+    }
 }
 
 async fn serve_control(stream: ChannelStream, world: Arc<World>, agent: Arc<Agent>) {
