@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from harness.aws import Aws, agent_zip
+from harness.metrics import metric
 from harness.nested import HostCannot, NestedMachine
+from harness.waiting import wait_until
+from test_snapshots import assert_each_is_its_own, look
 
 pytestmark = [
     pytest.mark.microvm,
@@ -43,3 +46,26 @@ def test_an_agent_answers_under_kvm(nested: NestedMachine, capsys: pytest.Captur
     session.stop()
     with capsys.disabled():
         print(f"\nunder nested KVM: first answer after {cold:.1f} s, the next after {warm:.2f} s")
+
+
+def test_sessions_are_restored_hibernated_and_woken_under_kvm(nested: NestedMachine) -> None:
+    aws = Aws(nested, "PYTHON_3_13", read_timeout=600)
+    runtime = aws.deploy(agent_zip("snapshotted"), timeout=300, platformVersion="V2")
+    sessions = [runtime.session(), runtime.session()]
+    before = [look(session) for session in sessions]
+    assert_each_is_its_own(before)
+    assert metric(nested, "session_starts_total", origin="restored") == 2
+    aws.control.tag_resource(resourceArn=runtime.arn, tags={"coracle:hibernate": "1"})
+    # The tag counts for sessions that begin after it.
+    session = runtime.session()
+    asleep = look(session)
+    for other in sessions:
+        other.stop()
+    wait_until("the session to hibernate", lambda: metric(nested, "sessions") == 0, 120)
+    awake = look(session)
+    assert metric(nested, "session_starts_total", origin="woken") == 1
+    same = ("host name", "boot id", "machine id")
+    assert [awake["unique"][name] for name in same] == [asleep["unique"][name] for name in same]
+    assert awake["unique"]["urandom"] != asleep["unique"]["urandom"]
+    assert awake["loopback"]
+    session.stop()

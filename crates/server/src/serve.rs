@@ -152,6 +152,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             runtime_caps: (&config.caps.runtime).into(),
         },
     ));
+    driver.ask(routes.clone());
     let warm_routes = routes.clone();
     let caps = RuntimeCaps {
         store: store.clone(),

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,6 +109,10 @@ class NestedMachine:
     def data(self) -> Path:
         """Where a client finds its credentials."""
         return self.folder / "data"
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
+            return answer.read().decode()
 
     def client_environment(self) -> dict[str, str]:
         return {

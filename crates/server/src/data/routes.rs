@@ -7,10 +7,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use coracle_artifact::code::{CodeStore, CodeStoreError, StoredCode};
 use coracle_auth::policy::Policy;
 use coracle_store::{Owner, RuntimeVersion, Store};
-use coracle_supervisor::driver::{AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, TemplateSpec};
+use coracle_supervisor::driver::{
+    AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, Serving, TemplateSpec,
+};
 use coracle_supervisor::{Caps, SessionSpec};
 use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
 use coracle_wire::Error;
@@ -331,6 +334,24 @@ impl Routes {
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Serving for Routes {
+    async fn agents(&self) -> Vec<AgentSpec> {
+        let endpoints = self.store.serving_endpoints().await.unwrap_or_else(|error| {
+            let error = crate::error_chain(&error);
+            tracing::error!(error, "what endpoints serve could not be looked up");
+            Vec::new()
+        });
+        let mut agents = Vec::new();
+        for (runtime, endpoint) in endpoints {
+            let found = self.find(&runtime.owner, &runtime.id, &endpoint.name, None).await;
+            // One that has just gone, or is not ready, serves nothing.
+            agents.extend(found.map(|served| served.spec.agent.clone()));
+        }
+        agents
     }
 }
 

@@ -15,6 +15,7 @@ pub mod simulated;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -278,6 +279,13 @@ impl PauseError {
     }
 }
 
+/// Knows what endpoints serve.
+#[async_trait]
+pub trait Serving: Send + Sync + 'static {
+    /// What sessions that begin now would run, at all endpoints.
+    async fn agents(&self) -> Vec<AgentSpec>;
+}
+
 /// Makes sandboxes of one kind.
 #[async_trait]
 pub trait Driver: Send + Sync + 'static {
@@ -290,6 +298,11 @@ pub trait Driver: Send + Sync + 'static {
     /// # Errors
     /// When the version cannot run here.
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError>;
+
+    /// Tells the driver, once, whom to ask which of the things it keeps are still needed.
+    fn ask(&self, serving: Arc<dyn Serving>) {
+        let _ = serving;
+    }
 
     /// Boots a sandbox for this agent. Given up only when it takes far too long; what was begun must go then
     /// too.

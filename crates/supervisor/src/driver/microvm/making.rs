@@ -176,9 +176,27 @@ impl Microvms {
         );
         proved?;
         finished?;
-        let (templates, key) = (Arc::clone(&self.templates), key.to_owned());
-        blocking(move || templates.publish(&key, &draft)).await?;
+        let (templates, published) = (Arc::clone(&self.templates), key.to_owned());
+        if blocking(move || templates.publish(&published, &draft)).await? {
+            let (templates, newest, needed) =
+                (Arc::clone(&self.templates), key.to_owned(), self.needed().await);
+            blocking(move || templates.make_room(&newest, &needed)).await?;
+        }
         Ok(())
+    }
+
+    /// Names of the templates that endpoints serve from. Those of agents that cannot be looked at count as unneeded.
+    async fn needed(&self) -> HashSet<String> {
+        let mut needed = HashSet::new();
+        let Some(serving) = self.serving.get() else {
+            return needed;
+        };
+        for agent in serving.agents().await {
+            if let Some(template) = &agent.template {
+                needed.extend(self.template_key(&agent, template).await);
+            }
+        }
+        needed
     }
 
     /// Runs the agent in a machine until it is ready, and leaves the machine's memory, disk and devices in the draft.

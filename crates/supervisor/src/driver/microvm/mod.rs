@@ -25,10 +25,10 @@ mod program;
 mod readiness;
 mod template;
 
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
@@ -48,7 +48,7 @@ use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
 pub use self::template::{TemplateInfo, templates};
-use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Origin, PrepareError, Start};
+use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Origin, PrepareError, Serving, Start};
 
 const SCRATCH_DISK: &str = "scratch";
 /// A machine's private disk in its folder.
@@ -120,13 +120,21 @@ pub enum MicrovmError {
 #[derive(Debug)]
 pub struct MicrovmDriver(Arc<Microvms>);
 
-#[derive(Debug)]
 struct Microvms {
     config: MicrovmConfig,
     platform: OnceCell<Platform>,
     templates: Arc<TemplateStore>,
     hibernated: Arc<HibernationStore>,
     making: Making,
+    serving: OnceLock<Arc<dyn Serving>>,
+}
+
+impl fmt::Debug for Microvms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Microvms")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What all machines share.
@@ -160,6 +168,7 @@ impl MicrovmDriver {
             templates: Arc::new(templates),
             hibernated: Arc::new(hibernated),
             making: Making::default(),
+            serving: OnceLock::new(),
         }))
     }
 
@@ -454,6 +463,11 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 impl Driver for MicrovmDriver {
     fn name(&self) -> &'static str {
         "microvm"
+    }
+
+    fn ask(&self, serving: Arc<dyn Serving>) {
+        // Whoever was first stays.
+        self.0.serving.set(serving).ok();
     }
 
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {

@@ -154,6 +154,13 @@ impl Drop for Draft {
     }
 }
 
+/// A template and what decides whether it is kept.
+struct Kept {
+    key: String,
+    bytes: u64,
+    last_used: SystemTime,
+}
+
 /// All templates of a server. Every method blocks.
 #[derive(Debug)]
 pub(super) struct TemplateStore {
@@ -211,12 +218,13 @@ impl TemplateStore {
         Ok(Draft(folder))
     }
 
-    /// Makes a finished draft a template, and makes room for it.
-    pub(super) fn publish(&self, key: &str, draft: &Draft) -> io::Result<()> {
+    /// Makes a finished draft a template. Says whether there is then more than there may be.
+    pub(super) fn publish(&self, key: &str, draft: &Draft) -> io::Result<bool> {
         fs::rename(&draft.0, self.folder.join(key))?;
         File::open(&self.folder)?.sync_all()?;
         self.verified().insert(key.to_owned());
-        self.make_room(key)
+        let total: u64 = self.all()?.iter().map(|kept| kept.bytes).sum();
+        Ok(total > self.limit)
     }
 
     /// Removes a template. Machines restored from it go on.
@@ -244,32 +252,47 @@ impl TemplateStore {
         Ok(removed)
     }
 
-    /// Removes the templates unused for longest until the others fit, but never this one.
-    fn make_room(&self, kept: &str) -> io::Result<()> {
-        let mut others = Vec::new();
-        let mut total = 0;
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let Ok(manifest) = fs::metadata(entry.path().join(MANIFEST)) else {
-                continue;
-            };
-            let size = size_on_disk(&entry.path())?;
-            total += size;
-            if entry.file_name() != kept {
-                others.push((manifest.modified()?, size, entry.file_name()));
-            }
-        }
-        others.sort();
-        for (_, size, key) in others {
+    /// Removes templates until the others fit: first those that are not needed, then the others, each time those
+    /// unused for longest; but never the newest one.
+    pub(super) fn make_room(&self, newest: &str, needed: &HashSet<String>) -> io::Result<()> {
+        let mut kept = self.all()?;
+        let mut total: u64 = kept.iter().map(|template| template.bytes).sum();
+        kept.retain(|template| template.key != newest);
+        kept.sort_by_key(|template| (needed.contains(&template.key), template.last_used));
+        for template in kept {
             if total <= self.limit {
                 break;
             }
-            let key = key.to_string_lossy();
-            tracing::info!(template = %key, bytes = size, "a template unused for longest makes room");
+            let Kept { key, bytes, .. } = template;
+            let needed = needed.contains(&key);
+            tracing::info!(
+                template = key,
+                bytes,
+                needed,
+                "a template unused for long makes room"
+            );
             self.remove(&key)?;
-            total -= size;
+            total -= bytes;
         }
         Ok(())
+    }
+
+    fn all(&self) -> io::Result<Vec<Kept>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let key = entry.file_name().to_string_lossy().into_owned();
+            let manifest = fs::metadata(entry.path().join(MANIFEST));
+            let (false, Ok(manifest)) = (key.starts_with(DRAFT_PREFIX), manifest) else {
+                continue;
+            };
+            found.push(Kept {
+                key,
+                bytes: size_on_disk(&entry.path())?,
+                last_used: manifest.modified()?,
+            });
+        }
+        Ok(found)
     }
 
     fn verified(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
@@ -491,20 +514,28 @@ mod tests {
     }
 
     #[test]
-    fn the_template_unused_for_longest_makes_room() {
+    fn what_no_endpoint_needs_makes_room_first_and_then_what_is_unused_for_longest() {
         let folder = tempfile::tempdir().unwrap();
         let roomy = store(folder.path(), u64::MAX);
-        for (key, age) in [("old", 100), ("older", 200)] {
+        for (key, age) in [("unneeded", 50), ("old", 100), ("older", 200)] {
             publish(&roomy, key);
             let used = SystemTime::now() - Duration::from_secs(age);
             let manifest = folder.path().join("templates").join(key).join(MANIFEST);
             File::open(manifest).unwrap().set_modified(used).unwrap();
         }
         let size = size_on_disk(&folder.path().join("templates/old")).unwrap();
-        let narrow = store(folder.path(), 2 * size);
-        publish(&narrow, "new");
-        assert!(narrow.find("older").unwrap().is_none());
-        assert!(narrow.find("old").unwrap().is_some());
-        assert!(narrow.find("new").unwrap().is_some());
+        let needed = HashSet::from(["old", "older", "elsewhere"].map(str::to_owned));
+        let left = |room: u64| {
+            let store = store(folder.path(), room * size);
+            store.make_room("new", &needed).unwrap();
+            let mut left: Vec<_> = store.all().unwrap().into_iter().map(|kept| kept.key).collect();
+            left.sort();
+            left
+        };
+        publish(&roomy, "new");
+        assert_eq!(left(4), ["new", "old", "older", "unneeded"]);
+        assert_eq!(left(3), ["new", "old", "older"]);
+        assert_eq!(left(2), ["new", "old"]);
+        assert_eq!(left(0), ["new"], "the newest is about to be used");
     }
 }
