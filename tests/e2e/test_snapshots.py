@@ -108,14 +108,28 @@ def test_an_agent_that_does_not_take_its_restore_is_booted(
     assert metric(server, "session_starts_total", origin="booted_instead") == before + 1
 
 
+def coracle_template(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(BINARIES / "coracle"), "template", *arguments, "--data-dir", str(server.data)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
 def test_templates_are_listed_for_the_operator(snapshotted: Runtime, server: Server) -> None:
-    command = [str(BINARIES / "coracle"), "template", "list", "--data-dir", str(server.data)]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=True)
-    [ours] = [listed for listed in json.loads(done.stdout)["templates"] if snapshotted.id in listed["madeFor"]]
+    listed = json.loads(coracle_template(server, "list", "--json").stdout)["templates"]
+    [ours] = [template for template in listed if snapshotted.id in template["madeFor"]]
     assert ours["bytes"] > 1024 * 1024
     assert ours["made"] <= ours["lastUsed"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert f"{snapshotted.id}, version 1, DEFAULT" in done.stdout
+    assert f"{snapshotted.id}, version 1, DEFAULT" in coracle_template(server, "list").stdout
+
+
+def test_a_check_names_what_sessions_repeat(snapshotted: Runtime, server: Server) -> None:
+    session = snapshotted.session()
+    token = look(session)["token"]
+    session.stop()
+    done = coracle_template(server, "check", snapshotted.id)
+    assert done.returncode == 1
+    [repeated] = done.stdout.splitlines()
+    assert repeated.split() == ["span", "id", token], "all else that it shows is its own"
+    assert "are the same in both sessions" in done.stderr
 
 
 def holders_of(secret: bytes, *folders: Path) -> list[Path]:

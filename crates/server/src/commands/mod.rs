@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod client;
+mod connection;
 pub(crate) mod doctor;
 pub(crate) mod image;
 mod interpreter;

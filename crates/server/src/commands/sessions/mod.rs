@@ -1,6 +1,5 @@
 //! `coracle sessions`: the sessions of a running server on this machine.
 
-mod connection;
 mod show;
 
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use coracle_types::{AccountId, EndpointName, RuntimeId, SessionId, VersionNumber
 use http::Method;
 use serde_json::Value;
 
-use self::connection::Connection;
+use super::connection::{Connection, Parameters};
 use super::{CommandResult, output};
 
 /// Examples:
@@ -149,8 +148,6 @@ fn print(json: bool, answer: &Value, show: fn(&Value) -> Vec<String>) {
         show(answer).into_iter().for_each(output::data);
     }
 }
-
-type Parameters = Vec<(&'static str, String)>;
 
 impl Filter {
     fn parameters(&self) -> Parameters {

@@ -1,6 +1,9 @@
 //! `coracle template`: the snapshots that sessions are restored from.
 
-use std::path::PathBuf;
+mod check;
+mod repeats;
+
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use coracle_supervisor::driver::microvm::{self, TemplateInfo};
@@ -11,8 +14,19 @@ use super::{CommandResult, output};
 
 const MIB: u64 = 1024 * 1024;
 
+/// Examples:
+///   coracle template list                                         what there is, and for whom
+///   coracle template check hello-AbCdEf0123                       do its sessions repeat each other?
+///   coracle template check hello-AbCdEf0123 --payload '{"a": 1}'  the same, asked in its own way
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
+    /// The server's data folder [default: coracle in the user's data folder].
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Print JSON: sizes in bytes, times as RFC 3339.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -20,21 +34,22 @@ pub(crate) struct Arguments {
 #[derive(clap::Subcommand)]
 enum Command {
     /// List templates, the last used first, whether the server runs or not.
-    List {
-        /// The server's data folder [default: coracle in the user's data folder].
-        #[arg(long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        /// Print JSON: sizes in bytes, times as RFC 3339.
-        #[arg(long)]
-        json: bool,
-    },
+    List,
+    /// Restore two sessions of a runtime, ask both the same, and name what they should not share but do.
+    Check(check::Arguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
-    let Command::List { data_dir, json } = &arguments.command;
-    let data_dir = data_dir.clone().unwrap_or_else(crate::default_data_dir);
-    let templates = microvm::templates(&data_dir)?;
-    if *json {
+    let data_dir = arguments.data_dir.clone().unwrap_or_else(crate::default_data_dir);
+    match &arguments.command {
+        Command::List => list(&data_dir, arguments.json),
+        Command::Check(check) => check::run(check, &data_dir, arguments.json),
+    }
+}
+
+fn list(data_dir: &Path, json: bool) -> CommandResult {
+    let templates = microvm::templates(data_dir)?;
+    if json {
         let listed = templates.iter().map(in_json).collect::<Result<Vec<_>, _>>()?;
         output::data(json!({ "templates": listed }));
     } else if templates.is_empty() {

@@ -1,14 +1,17 @@
-//! The operator API of the server that runs on a data folder.
+//! The server that runs on a data folder: its operator API, and what any client may ask.
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use coracle_auth::CredentialsFileError;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::Parameters;
-use crate::commands::client::{Call, CallError, Client, Service, Signer};
+use super::client::{Call, CallError, Client, Service, Signer};
+
+/// Names and values of a query.
+pub(super) type Parameters = Vec<(&'static str, String)>;
 
 /// Why a server could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,12 @@ impl Connection {
             })
             .await?;
         Ok(())
+    }
+
+    /// Sends a request to control or data plane, and takes the whole answer.
+    pub(super) async fn send(&mut self, call: Call) -> Result<Bytes, ConnectionError> {
+        let call = self.signer.signed(Service::AgentCore, call)?;
+        Ok(self.client.send(&call).await?.body)
     }
 
     fn call(&self, method: Method, what: &str, parameters: &Parameters) -> Result<Call, CallError> {
