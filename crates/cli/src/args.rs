@@ -14,7 +14,7 @@ pub(crate) use self::configure::Configure;
 pub(crate) use self::create::Create;
 pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
 pub(crate) use self::exec::Exec;
-pub(crate) use self::invoke::{Card, Invoke, Peer, ToolCommand, Tools};
+pub(crate) use self::invoke::{Card, Dev, Invoke, Peer, ToolCommand, Tools};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -82,6 +82,9 @@ pub(crate) enum Command {
     /// Package the agent, upload it, and make it a version that answers
     #[command(alias = "launch", before_help = "Example: agentcore deploy")]
     Deploy(Deploy),
+    /// Run the agent on this machine, with a page to look inside
+    #[command(before_help = "Example: agentcore dev", visible_alias = "d")]
+    Dev(Dev),
     /// Send the agent a prompt and print its answer as it arrives
     #[command(before_help = "Example: agentcore invoke \"What can you do?\"")]
     #[command(visible_alias = "i")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coracle_types::ResourceStatus;
 
 use crate::aws::ClientError;
+use crate::dev::DevError;
 use crate::package::PackageError;
 use crate::project::ProjectError;
 use crate::scaffold::{Conflict, WriteError};
@@ -28,6 +29,8 @@ pub(crate) enum Failure {
     Choices(#[from] Conflict),
     #[error("the project cannot be made")]
     Scaffold(#[from] WriteError),
+    #[error(transparent)]
+    Dev(#[from] DevError),
     #[error("{message}")]
     Usage { message: String, hint: String },
     #[error("`{name}` is not deployed at {place}")]
@@ -107,6 +110,7 @@ impl Failure {
             Self::Client(error) => client_hint(error).map(str::to_owned),
             Self::Choices(conflict) => Some(conflict.hint.clone()),
             Self::Scaffold(error) => error.hint(),
+            Self::Dev(error) => error.hint(),
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NotDeployed { .. } => {
                 Some("`agentcore deploy` deploys it; --debug says why this server was asked".to_owned())
@@ -135,6 +139,8 @@ impl Failure {
             Self::Settings(_) | Self::Project(_) | Self::Package(_) | Self::Usage { .. } => 2,
             Self::File { .. } => 2,
             Self::Choices(_) | Self::Scaffold(_) => 2,
+            Self::Dev(DevError::NotRunning) => 4,
+            Self::Dev(_) => 1,
             Self::Client(error) => client_exit_code(error),
             Self::NotDeployed { .. } => 3,
             Self::Refused { .. } | Self::Agent(_) => 6,

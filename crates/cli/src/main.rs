@@ -5,13 +5,14 @@
 //!   └────► project ──► package┴─► commands ──► output
 //! ```
 //!
-//! `settings` decides where to and as whom, without I/O; `project` reads `agentcore.json`; `package` makes the
+//! `dev` runs an agent on this machine. `settings` decides where to and as whom, without I/O; `project` reads `agentcore.json`; `package` makes the
 //! zip; `aws` signs and sends; each command is a module of its own. Data goes to stdout, everything else to
 //! stderr. A command fails with a [`failure::Failure`], which knows its hint and its exit code.
 
 mod args;
 mod aws;
 mod commands;
+mod dev;
 mod failure;
 mod older;
 mod output;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::output::Printer;
 
@@ -64,6 +65,10 @@ fn start(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
 }
 
 async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
+    if let Command::Dev(_) = cli.command {
+        // Ends its agent first.
+        return commands::run(cli, printer).await;
+    }
     tokio::select! {
         result = commands::run(cli, printer) => result,
         _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted),

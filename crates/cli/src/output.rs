@@ -104,6 +104,11 @@ impl Printer {
         note(&format!("{} {text}", self.paint(Paint::Green, "✓")));
     }
 
+    /// Something went wrong, and we go on.
+    pub(crate) fn warning(&self, text: &str) {
+        note(&format!("{} {}", self.paint(Paint::Red, "✗"), printable(text)));
+    }
+
     /// Something worth knowing.
     pub(crate) fn info(&self, text: &str) {
         note(&self.paint(Paint::Dim, text));

@@ -16,6 +16,9 @@ pub(crate) const PROJECT_FILE: &str = "agentcore/agentcore.json";
 /// Variables of the agent that are kept out of version control, in the project's folder.
 pub(crate) const LOCAL_VARIABLES: &str = "agentcore/.env.local";
 
+/// Where it is written down which packages were chosen, in the project's folder.
+pub(crate) const LOCKS: &str = "agentcore/locks";
+
 /// A project on disk.
 #[derive(Debug)]
 pub(crate) struct Project {

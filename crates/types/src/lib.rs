@@ -3,6 +3,7 @@
 //! Nothing here does I/O. An identifier that exists as one of these types has been checked, so code
 //! below the edge never validates it again.
 
+pub mod agent_headers;
 mod arn;
 mod consumption;
 mod id;

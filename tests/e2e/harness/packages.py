@@ -16,7 +16,7 @@ from harness.server import CACHE
 
 INSTALL_TIMEOUT = 300
 # What a wheel may ask of the C library, newest first; Debian's Python images have a newer one.
-GLIBC = ("2_28", "2_17")
+PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux1")
 # Thousands of files that only clients of AWS read, which these agents are not.
 UNUSED = "botocore/data/"
 
@@ -32,8 +32,8 @@ def installed(requirements: tuple[str, ...], python: str) -> Path:
     draft = Path(tempfile.mkdtemp(prefix="draft-", dir=folder.parent))
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     command += ["--target", str(draft), "--only-binary", ":all:", "--python-version", version]
-    for glibc in GLIBC:
-        command += ["--platform", f"manylinux_{glibc}_{platform.machine()}"]
+    for name in PLATFORMS:
+        command += ["--platform", f"{name}_{platform.machine()}"]
     done = subprocess.run(
         [*command, *requirements], capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False
     )

@@ -1,4 +1,4 @@
-//! `agentcore invoke`, `agentcore tools …` and `agentcore card`
+//! `agentcore dev`, `agentcore invoke`, `agentcore tools …` and `agentcore card`
 
 use std::path::PathBuf;
 
@@ -34,6 +34,12 @@ pub(crate) struct Peer {
     /// Session to continue: 33 to 256 characters; a new one unless given
     #[arg(long, short, value_name = "ID", help_heading = HEADING)]
     pub(crate) session_id: Option<String>,
+    /// Talk to the agent that `agentcore dev` runs here
+    #[arg(long, short = 'd', help_heading = HEADING)]
+    pub(crate) dev: bool,
+    /// Port of `agentcore dev`, when it is not the one of this project
+    #[arg(long, requires = "dev", help_heading = HEADING)]
+    pub(crate) port: Option<u16>,
     /// Endpoint to call
     #[arg(
         long, visible_alias = "qualifier", value_name = "NAME", default_value = "DEFAULT", help_heading = HEADING
@@ -50,6 +56,24 @@ pub(crate) struct Peer {
     /// Header to send along, as `Name: value`; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER", help_heading = HEADING)]
     pub(crate) headers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Send this to the agent that runs already, instead of running one
+    pub(crate) prompt: Option<String>,
+    /// Port to listen on; the next free one when it is taken [default: 8080]
+    #[arg(long, short)]
+    pub(crate) port: Option<u16>,
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: String,
+    /// Variable for the agent, as NAME=value; may be repeated
+    #[arg(long = "env", short, value_name = "VARIABLE")]
+    pub(crate) variables: Vec<String>,
+    /// Do not open the page in a browser
+    #[arg(long, short = 'b')]
+    pub(crate) no_browser: bool,
 }
 
 #[derive(Debug, Args)]

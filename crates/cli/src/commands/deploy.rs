@@ -25,14 +25,12 @@ use crate::aws::s3::Upload;
 use crate::failure::Failure;
 use crate::output::size;
 use crate::package::{self, Arch, Package};
-use crate::project::{Build, LOCAL_VARIABLES, Project, RuntimeEntry};
+use crate::project::{Build, LOCAL_VARIABLES, LOCKS, Project, RuntimeEntry};
 
 /// How many left-out paths are named.
 const NAMED_PATHS: usize = 6;
 /// How much of an image's id is its tag.
 const TAG_LENGTH: usize = 16;
-/// Where a project keeps its locks.
-const LOCKS: &str = "agentcore/locks";
 const HASH_BUFFER: usize = 256 * 1024;
 
 pub(super) async fn run(context: &Context<'_>, arguments: &Deploy) -> Result<(), Failure> {

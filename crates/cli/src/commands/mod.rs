@@ -5,6 +5,7 @@ mod configure;
 mod create;
 mod deploy;
 mod destroy;
+mod dev;
 mod doctor;
 mod endpoints;
 mod exec;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Configure(arguments) => configure::run(&cli.global, arguments, printer),
         Command::Create(arguments) => create::run(arguments, printer),
         Command::Deploy(arguments) => deploy::run(&context()?, arguments).await,
+        Command::Dev(arguments) => dev::run(place()?, arguments).await,
         Command::Invoke(arguments) => invoke::run(place()?, arguments).await,
         Command::Tools(arguments) => invoke::tools(place()?, arguments).await,
         Command::Card(arguments) => invoke::card(place()?, arguments).await,
@@ -75,6 +77,11 @@ impl<'a> Place<'a> {
             printer,
             project,
         })
+    }
+
+    fn project(&self) -> Result<&Project, Failure> {
+        let missing = |folder: &PathBuf| ProjectError::NotFound(folder.clone()).into();
+        self.project.as_ref().map_err(missing)
     }
 
     /// Finds out where to go, and as whom unless a bearer token will say that.

@@ -80,7 +80,7 @@ impl DependencyError {
 
 /// A folder with installed dependencies.
 #[derive(Debug)]
-pub(super) enum Installed {
+pub(crate) enum Installed {
     /// Used again by later deployments.
     Cached(PathBuf),
     /// Only for this one.
@@ -88,7 +88,7 @@ pub(super) enum Installed {
 }
 
 impl Installed {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Cached(path) => path,
             Self::Once(folder) => folder.path(),

@@ -15,7 +15,7 @@ use coracle_types::limits::{MAX_CODE_UNPACKED, MAX_CODE_ZIP};
 use coracle_types::{Language, RuntimeKind};
 use tempfile::TempPath;
 
-pub(crate) use self::dependencies::DependencyError;
+pub(crate) use self::dependencies::{DependencyError, Installed};
 use crate::output::{Printer, size};
 
 /// A machine architecture, as Rust and Linux name it.
@@ -144,12 +144,33 @@ pub(crate) async fn build(request: Request, printer: &Printer) -> Result<Package
     };
     let progress = printer.working("Making the zip");
     let zipping = tokio::task::spawn_blocking(move || {
-        let installed = dependencies.as_ref().map(dependencies::Installed::path);
+        let installed = dependencies.as_ref().map(Installed::path);
         zip(&request, installed)
     });
     let package = zipping.await.map_err(|error| PackageError::Write(error.into()))?;
     drop(progress);
     package
+}
+
+/// Installs the dependencies alone; `None` if there are none.
+///
+/// # Errors
+/// When they cannot be installed.
+pub(crate) async fn install_dependencies(
+    request: &Request,
+    printer: &Printer,
+) -> Result<Option<Installed>, PackageError> {
+    Ok(dependencies::install(request, printer).await?)
+}
+
+/// The files of the code that would be packaged.
+///
+/// # Errors
+/// When they cannot be read.
+pub(crate) fn code_files(code: &std::path::Path) -> Result<Vec<PathBuf>, PackageError> {
+    let mut files = sources::Files::new();
+    sources::add_code(code, &mut files)?;
+    Ok(files.into_values().map(|file| file.path).collect())
 }
 
 fn check_entry_file(request: &Request) -> Result<(), PackageError> {

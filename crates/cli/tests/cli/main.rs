@@ -362,6 +362,7 @@ async fn help_begins_with_an_example() {
         "sessions",
         "stop-session",
         "destroy",
+        "dev",
         "tools",
         "card",
         "versions",

@@ -3,45 +3,16 @@
 //! Towards the agent goes what the service documents, and what the runtime's allow-list names; all else is
 //! dropped. Back goes the content type and the protocol's own headers.
 
-use coracle_types::{ServerProtocol, SessionId};
+use coracle_types::{ServerProtocol, SessionId, agent_headers};
 use coracle_wire::{Error, FieldErrors};
 use http::header::{ACCEPT, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The session an invocation belongs to; both ways.
-pub(super) const SESSION_ID: HeaderName =
-    HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(agent_headers::SESSION_ID);
 /// On whose behalf the caller acts; to the agent.
-pub(crate) const USER_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-user-id");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-request-id");
-
-/// Handed to the agent as the caller sent them.
-const FORWARDED: [&str; 10] = [
-    "accept",
-    "baggage",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "traceparent",
-    "tracestate",
-    "x-amzn-bedrock-agentcore-runtime-user-id",
-    "x-amzn-trace-id",
-];
-
-/// Handed to A2A agents, too.
-const FORWARDED_A2A: [&str; 3] = ["a2a-extensions", "a2a-version", "x-a2a-extensions"];
-
-/// Handed back to the caller as the agent sent them.
-const RETURNED: [&str; 7] = [
-    "content-type",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "baggage",
-    "traceparent",
-    "tracestate",
-    "x-amzn-trace-id",
-];
+pub(crate) const USER_ID: HeaderName = HeaderName::from_static(agent_headers::USER_ID);
+const REQUEST_ID: HeaderName = HeaderName::from_static(agent_headers::REQUEST_ID);
 
 /// Longest value of an allow-listed header, in bytes.
 const MAX_CUSTOM_VALUE: usize = 4096;
@@ -70,11 +41,7 @@ pub(super) fn to_agent(
     allowed: &[String],
 ) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let of_protocol: &[&str] = match protocol {
-        ServerProtocol::A2a => &FORWARDED_A2A,
-        _ => &[],
-    };
-    let names = FORWARDED.iter().chain(of_protocol).copied();
+    let names = agent_headers::forwarded(protocol);
     for name in names.chain(allowed.iter().map(String::as_str)) {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
             continue;
@@ -102,7 +69,7 @@ pub(super) fn to_agent(
 /// The headers of the answer to the caller. Trace headers of the request come back unless the agent set them.
 pub(super) fn to_caller(agent: &HeaderMap, caller: &HeaderMap, session: &SessionId) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in RETURNED {
+    for name in agent_headers::RETURNED {
         let name = HeaderName::from_static(name);
         let traced = name != CONTENT_TYPE && !name.as_str().starts_with("mcp-");
         let echoed = if traced { caller.get(&name) } else { None };

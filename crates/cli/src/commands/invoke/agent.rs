@@ -1,13 +1,15 @@
-//! The agent that is asked: a runtime's endpoint, reached through the server.
+//! The agent that is asked: a runtime's endpoint, reached through the server, or the one that runs on this machine.
 
 use coracle_types::{EndpointName, RuntimeArn, ServerProtocol, SessionId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Response;
+use secrecy::SecretString;
 use tokio_util::bytes::Bytes;
 
 use super::super::{Context, Place, arn_of, endpoint_name};
 use crate::args::Peer;
 use crate::aws::data::Invocation;
+use crate::dev::DevServer;
 use crate::failure::Failure;
 
 /// What is sent to an agent.
@@ -27,26 +29,47 @@ impl Message {
     }
 }
 
+/// Where an agent runs.
+enum Way<'a> {
+    Deployed {
+        context: Box<Context<'a>>,
+        runtime: RuntimeArn,
+        endpoint: EndpointName,
+    },
+    /// On this machine, by `agentcore dev`.
+    Dev(DevServer),
+}
+
 /// An agent, and in whose name it is asked.
 pub(super) struct Agent<'a> {
     pub(super) protocol: ServerProtocol,
-    context: Context<'a>,
-    runtime: RuntimeArn,
-    endpoint: EndpointName,
-    peer: &'a Peer,
+    way: Way<'a>,
+    user: Option<String>,
+    bearer: Option<SecretString>,
     headers: HeaderMap,
 }
 
 impl<'a> Agent<'a> {
     /// The agent that the command line means. No server is asked where an ARN says all that is needed.
-    pub(super) async fn find(place: Place<'a>, peer: &'a Peer) -> Result<Self, Failure> {
-        let context = place.connect(peer.bearer_token.is_some())?;
+    pub(super) async fn find(place: Place<'a>, peer: &Peer) -> Result<Self, Failure> {
         let endpoint = endpoint_name(&peer.endpoint)?;
         let headers = peer
             .headers
             .iter()
             .map(|text| header(text))
             .collect::<Result<_, _>>()?;
+        let mut agent = if peer.dev {
+            Self::in_dev(&place, peer.port).await?
+        } else {
+            Self::deployed(place.connect(peer.bearer_token.is_some())?, endpoint).await?
+        };
+        agent.user.clone_from(&peer.user_id);
+        agent.bearer.clone_from(&peer.bearer_token);
+        agent.headers = headers;
+        Ok(agent)
+    }
+
+    async fn deployed(context: Context<'a>, endpoint: EndpointName) -> Result<Self, Failure> {
         let (runtime, protocol) = match context.runtime_name()?.parse::<RuntimeArn>() {
             Ok(arn) => {
                 let known = context.project.as_ref().ok();
@@ -60,40 +83,77 @@ impl<'a> Agent<'a> {
                 (arn_of(&runtime)?, protocol)
             }
         };
-        Ok(Self {
+        let context = Box::new(context);
+        let way = Way::Deployed {
             context,
             runtime,
             endpoint,
+        };
+        Ok(Self::by(way, protocol))
+    }
+
+    /// The agent that `agentcore dev` runs for this project, or at this port.
+    pub(super) async fn in_dev(place: &Place<'a>, port: Option<u16>) -> Result<Self, Failure> {
+        let wanted = place.global.runtime.as_deref();
+        let project = place.project.as_ref().ok();
+        let entry =
+            project.and_then(|project| Some((project.root.as_path(), &project.runtime(wanted).ok()?.name)));
+        let server = DevServer::find(entry, port, place.printer.debug).await?;
+        let protocol = server.protocol;
+        Ok(Self::by(Way::Dev(server), protocol))
+    }
+
+    fn by(way: Way<'a>, protocol: ServerProtocol) -> Self {
+        Self {
             protocol,
-            peer,
-            headers,
-        })
+            way,
+            user: None,
+            bearer: None,
+            headers: HeaderMap::new(),
+        }
     }
 
     /// Sends a message; the body of the answer arrives as the agent produces it.
     pub(super) async fn send(&self, session: &SessionId, message: Message) -> Result<Response, Failure> {
         let mut headers = self.headers.clone();
         headers.extend(message.headers);
-        let invocation = Invocation {
-            runtime: &self.runtime,
-            endpoint: &self.endpoint,
-            session,
-            user: self.peer.user_id.as_deref(),
-            payload: message.body,
-            headers,
-            bearer: self.peer.bearer_token.clone(),
-        };
-        Ok(self.context.client.invoke(invocation).await?)
+        let user = self.user.as_deref();
+        Ok(match &self.way {
+            Way::Deployed {
+                context,
+                runtime,
+                endpoint,
+            } => {
+                let invocation = Invocation {
+                    runtime,
+                    endpoint,
+                    session,
+                    user,
+                    payload: message.body,
+                    headers,
+                    bearer: self.bearer.clone(),
+                };
+                context.client.invoke(invocation).await?
+            }
+            Way::Dev(server) => server.invoke(session, user, headers, message.body).await?,
+        })
     }
 
     /// The card of an A2A agent.
     pub(super) async fn card(&self, session: &SessionId) -> Result<serde_json::Value, Failure> {
-        let bearer = self.peer.bearer_token.clone();
-        let asked = self
-            .context
-            .client
-            .agent_card(&self.runtime, &self.endpoint, session, bearer);
-        Ok(asked.await?)
+        Ok(match &self.way {
+            Way::Deployed {
+                context,
+                runtime,
+                endpoint,
+            } => {
+                context
+                    .client
+                    .agent_card(runtime, endpoint, session, self.bearer.clone())
+                    .await?
+            }
+            Way::Dev(server) => server.agent_card().await?,
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use std::path::Path;
 
 use coracle_types::limits::MAX_INVOCATION_BODY;
 use coracle_types::{ServerProtocol, SessionId};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::agent::{Agent, Message};
 use self::answer::Answer;
@@ -38,12 +38,6 @@ pub(super) async fn run(place: Place<'_>, arguments: &Invoke) -> Result<(), Fail
     let printer = place.printer;
     let prompt = prompt(printer, arguments).await?;
     let agent = Agent::find(place, &arguments.peer).await?;
-    if agent.protocol == ServerProtocol::Mcp {
-        return Err(Failure::usage(
-            "an MCP server has tools, and takes no prompt",
-            "`agentcore tools list` shows them, `agentcore tools call NAME --input JSON` calls one",
-        ));
-    }
     if !printer.json {
         let new = if is_new {
             " (--session-id continues it)"
@@ -52,14 +46,46 @@ pub(super) async fn run(place: Place<'_>, arguments: &Invoke) -> Result<(), Fail
         };
         printer.info(&format!("session {session}{new}"));
     }
+    converse(printer, &agent, session, prompt, media, arguments.no_stream).await
+}
+
+/// Sends the prompt, or begins a conversation without one.
+async fn converse(
+    printer: &Printer,
+    agent: &Agent<'_>,
+    session: SessionId,
+    prompt: Option<String>,
+    media: Vec<Value>,
+    hold_back: bool,
+) -> Result<(), Failure> {
+    if agent.protocol == ServerProtocol::Mcp {
+        return Err(Failure::usage(
+            "an MCP server has tools, and takes no prompt",
+            "`agentcore tools list` shows them, `agentcore tools call NAME --input JSON` calls one",
+        ));
+    }
     let mut dialogue = Dialogue::new(session, agent.protocol);
     match prompt {
         Some(prompt) => {
             let body = dialogue.say(&prompt, media)?;
-            exchange(printer, &agent, &mut dialogue, body, arguments.no_stream).await
+            exchange(printer, agent, &mut dialogue, body, hold_back).await
         }
-        None => chat::run(printer, &agent, dialogue, media).await,
+        None => chat::run(printer, agent, dialogue, media).await,
     }
+}
+
+/// Sends one prompt to the agent that `agentcore dev` runs.
+pub(super) async fn in_dev(place: Place<'_>, prompt: &str, port: Option<u16>) -> Result<(), Failure> {
+    let agent = Agent::in_dev(&place, port).await?;
+    converse(
+        place.printer,
+        &agent,
+        SessionId::random(),
+        Some(prompt.to_owned()),
+        Vec::new(),
+        false,
+    )
+    .await
 }
 
 /// The session that is meant.

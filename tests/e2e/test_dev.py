@@ -1,0 +1,268 @@
+"""`agentcore dev`: agents as processes of the developer's, and the page that looks inside, in a real browser."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.aws import AGENTS, host_python, new_session_id
+from harness.clients import CLIENTS
+from harness.packages import installed
+from harness.processes import users_of
+from harness.server import BINARIES, LOGS, PATH, ROOT
+from harness.waiting import wait_until
+
+SDK = ("bedrock-agentcore==1.25.0",)
+MCP = ("mcp==2.3.0",)
+BROWSER_DRIVER = ("playwright==1.65.2",)
+# An agent imports for long under load.
+READY_TIMEOUT = 90
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Dev:
+    """A project, and the `agentcore dev` that runs in it."""
+
+    def __init__(self, folder: Path, main: str, protocol: str, packages: Path | None) -> None:
+        self.folder = folder
+        self.main = folder / "app" / "agent" / "main.py"
+        self.main.parent.mkdir(parents=True)
+        self.main.write_text(main)
+        variables = [{"name": "PYTHONPATH", "value": str(packages)}] if packages else []
+        runtime = {
+            "name": "agent",
+            "entrypoint": "main.py",
+            "codeLocation": "app/agent/",
+            "runtimeVersion": host_python(),
+            "protocol": protocol,
+            "requestHeaderAllowlist": ["X-Team"],
+            "envVars": variables,
+        }
+        (folder / "agentcore").mkdir()
+        (folder / "agentcore" / "agentcore.json").write_text(json.dumps({"name": "dev", "runtimes": [runtime]}))
+        inherited = {key: text for key, text in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))}
+        self.environment = inherited | {"PATH": PATH, "HOME": str(folder)}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.output = folder / "output"
+
+    def start(self, *arguments: str) -> None:
+        with self.output.open("wb") as file:
+            self.process = subprocess.Popen(
+                [BINARIES / "agentcore", "dev", "--no-browser", *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=file,
+                stderr=file,
+            )
+        wait_until("the agent to be ready", lambda: self.phase() == "ready", READY_TIMEOUT)
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [BINARIES / "agentcore", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.said()}"
+        return done
+
+    @property
+    def url(self) -> str:
+        return json.loads((self.folder / "agentcore" / ".cli" / "dev-agent.json").read_text())["url"]
+
+    def phase(self) -> str:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()
+        try:
+            with urllib.request.urlopen(self.url + "_dev/status", timeout=10) as answer:
+                return json.load(answer)["state"]["phase"]
+        except OSError:
+            return "not listening"
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(30) == 0, self.said()
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """The example agent; the tests that change it change it back."""
+    main = (ROOT / "examples" / "hello-agent" / "app" / "hello" / "main.py").read_text()
+    dev = Dev(tmp_path_factory.mktemp("dev"), main, "HTTP", installed(SDK, host_python()))
+    dev.start("--port", "0")
+    yield dev
+    dev.end()
+    assert not (dev.folder / "agentcore" / ".cli" / "dev-agent.json").exists()
+    assert not users_of(dev.folder), "the agent ends with it"
+
+
+def get(url: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_the_agent_is_talked_to(dev: Dev) -> None:
+    session = new_session_id()
+    assert "You said: I like tea" in dev.run("invoke", "--dev", "--session-id", session, "I like tea").stdout
+    assert "I like tea" in dev.run("dev", "What did I say?").stdout
+    assert "200 in" in dev.said()
+    assert "INFO invocation" in dev.said(), "structured lines are made readable"
+
+
+def test_pages_of_others_reach_nothing(dev: Dev) -> None:
+    assert get(dev.url) == 200
+    assert get(dev.url + "ping") == 200
+    assert get(dev.url, Origin="http://evil.example") == 403
+    assert get(dev.url, Host="rebound.example") == 403
+
+
+def test_a_change_starts_it_again_and_a_mistake_is_told(dev: Dev) -> None:
+    text = dev.main.read_text()
+    try:
+        dev.main.write_text("raise RuntimeError('the tide is out')\n" + text)
+        wait_until("the mistake to be told", lambda: dev.phase() == "failed", READY_TIMEOUT)
+        refused = dev.run("invoke", "--dev", "hello", code=6)
+        assert "An error occurred when starting the runtime" in refused.stderr
+        assert "the tide is out" in refused.stderr
+    finally:
+        dev.main.write_text(text.replace("Hello! You said", "Ahoy! You said"))
+    wait_until("the start after that", lambda: dev.phase() == "ready", READY_TIMEOUT)
+    assert "Ahoy!" in dev.run("invoke", "--dev", "hello").stdout
+    dev.main.write_text(text)
+    wait_until("the first text again", lambda: "Hello!" in dev.run("invoke", "--dev", "hi").stdout, READY_TIMEOUT)
+
+
+def test_the_next_port_is_taken_when_one_is_not_free(dev: Dev, tmp_path: Path) -> None:
+    """And what the platform says, it says, too: variables, headers, and the words for a failure."""
+    port = int(dev.url.rstrip("/").rsplit(":", 1)[1])
+    agent = """
+import http.server, json, os
+class Agent(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, {"status": "HealthyBusy"})
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        seen = {name.lower(): value for name, value in self.headers.items()}
+        self.answer(500 if request["prompt"] == "fail" else 200, {"headers": seen, "region": os.environ["AWS_REGION"],
+            "secret": os.environ.get("SECRET"), "given": os.environ.get("GIVEN")})
+    def answer(self, status, content):
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Agent).serve_forever()
+"""
+    other = Dev(tmp_path, agent, "HTTP", None)
+    (tmp_path / "agentcore" / ".env.local").write_text("SECRET='from the file'\n")
+    try:
+        with other.output.open("wb") as file:
+            other.process = subprocess.Popen(
+                [BINARIES / "agentcore", "dev", "-b", "--port", str(port), "--env", "GIVEN=by hand", "--region", "eu-west-1"],
+                cwd=other.folder,
+                env=other.environment,
+                stdout=file,
+                stderr=file,
+            )
+        wait_until("the agent to be busy", lambda: other.phase() == "busy", READY_TIMEOUT)
+        assert not other.url.endswith(f":{port}/"), "that one is taken"
+        session = new_session_id()
+        arguments = ("-H", "X-Team: blue", "-H", "X-Other: red", "-u", "jo", "--session-id", session)
+        seen = json.loads(other.run("invoke", "--dev", *arguments, "x").stdout)
+        assert (seen["region"], seen["secret"], seen["given"]) == ("eu-west-1", "from the file", "by hand")
+        headers = seen["headers"]
+        assert headers["x-amzn-bedrock-agentcore-runtime-session-id"] == session
+        assert headers["x-amzn-bedrock-agentcore-runtime-user-id"] == "jo"
+        assert headers["x-team"] == "blue"
+        assert "x-other" not in headers, "only what the project allows"
+        failed = other.run("invoke", "--dev", "fail", code=6).stderr
+        assert "RuntimeClientError: Received error (500) from runtime" in failed
+    finally:
+        other.end()
+
+
+def test_without_one_running_that_is_said(tmp_path: Path) -> None:
+    project = Dev(tmp_path, "", "HTTP", None)
+    refused = project.run("invoke", "--dev", "--port", "9", "hello", code=4).stderr
+    assert "hint: `agentcore dev` starts it" in refused
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """A browser; where `scripts/test` prepares a Debian machine there is one."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium on this machine")
+
+
+def inspect(what: str, dev: Dev, browser: str) -> dict[str, object]:
+    pictures = LOGS / "inspector"
+    pictures.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, str(CLIENTS / "inspector.py"), what, dev.url, browser, str(pictures)],
+        env=os.environ | {"PYTHONPATH": str(installed(BROWSER_DRIVER, host_python()))},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{dev.said()}"
+    seen = json.loads(done.stdout)
+    assert seen["complaints"] == []
+    assert seen["elsewhere"] == [], "the page is whole"
+    return seen
+
+
+def test_the_page_chats_and_shows_what_happens(dev: Dev, browser: str) -> None:
+    seen = inspect("chat", dev, browser)
+    assert "You said: I like strong tea" in seen["first"]
+    assert "200 · " in seen["first"]
+    assert any("until the answer began" in span for span in seen["spans"])
+    assert any("events" in span for span in seen["spans"])
+    assert seen["events"][0].startswith("+0 ms") and "What did I say?" in seen["events"][0]
+    assert any("strong" in event for event in seen["events"])
+    assert "invocation" in seen["output"]
+    assert seen["sessions"] >= 2
+    assert seen["images"] == 0, "what agents say is text"
+
+
+def test_the_page_shows_the_card_of_an_a2a_agent(browser: str, tmp_path: Path) -> None:
+    dev = Dev(tmp_path, (AGENTS / "signalman.py").read_text(), "A2A", None)
+    try:
+        dev.start("--port", "0")
+        assert json.loads(dev.run("card", "--dev").stdout)["name"] == "signalman"
+        assert dev.run("invoke", "--dev", "ahoy").stdout == "AHOY\n"
+        assert "Repeats what is signalled" in inspect("card", dev, browser)["card"]
+    finally:
+        dev.end()
+
+
+def test_the_page_calls_the_tools_of_an_mcp_server(browser: str, tmp_path: Path) -> None:
+    dev = Dev(tmp_path, (AGENTS / "boats.py").read_text(), "MCP", installed(MCP, host_python()))
+    try:
+        dev.start("--port", "0")
+        assert "remember(" in dev.run("tools", "list", "--dev").stdout
+        seen = inspect("tools", dev, browser)
+        assert seen["tools"] == ["cross", "recall", "remember", "row", "sink", "think"]
+    finally:
+        dev.end()
