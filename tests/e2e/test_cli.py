@@ -61,6 +61,21 @@ def test_an_agent_on_the_sdk_remembers_and_is_alone(cli: Cli, deployed: str) -> 
     assert "has ended" in said
 
 
+def test_sessions_are_seen_and_ended(cli: Cli, deployed: str) -> None:
+    one, other = new_session_id(), new_session_id()
+    for session in (one, other):
+        cli.run("invoke", "--session-id", session, "hello")
+    listed = cli.run("sessions").stdout
+    assert one in listed and other in listed
+    described = json.loads(cli.run("sessions", "describe", one, "--json").stdout)
+    assert described["state"] in ("active", "idle")
+    cli.run("sessions", "kill", one)
+    cli.run("sessions", "stop", other)
+    wait_until("both to be over", lambda: "no sessions" in cli.run("sessions").stderr, 30)
+    assert f"{one}  ended (killed)" in cli.run("sessions", "list", "--state", "ended").stdout
+    assert "ended (killed)" in cli.run("sessions", "describe", one).stdout
+
+
 def test_status_logs_and_json(cli: Cli, deployed: str) -> None:
     session = new_session_id()
     cli.run("invoke", "--session-id", session, '{"prompt": "as JSON"}')

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,14 +82,28 @@ class Dev:
     def url(self) -> str:
         return json.loads((self.folder / "agentcore" / ".cli" / "dev-agent.json").read_text())["url"]
 
-    def phase(self) -> str:
+    def state(self) -> dict[str, Any]:
         assert self.process is not None
         assert self.process.poll() is None, self.said()
         try:
             with urllib.request.urlopen(self.url + "_dev/status", timeout=10) as answer:
-                return json.load(answer)["state"]["phase"]
+                return json.load(answer)["state"]
         except OSError:
-            return "not listening"
+            return {"phase": "not listening"}
+
+    def phase(self) -> str:
+        return self.state()["phase"]
+
+    def change(self, text: str, phase: str) -> None:
+        """Changes the agent, and waits until the changed one is in that phase."""
+        starts = self.state()["starts"]
+        self.main.write_text(text)
+
+        def changed() -> bool:
+            now = self.state()
+            return now["starts"] > starts and now["phase"] == phase
+
+        wait_until(f"the changed agent to be {phase}", changed, READY_TIMEOUT)
 
     def said(self) -> str:
         return self.output.read_text() if self.output.exists() else ""
@@ -137,17 +152,15 @@ def test_pages_of_others_reach_nothing(dev: Dev) -> None:
 def test_a_change_starts_it_again_and_a_mistake_is_told(dev: Dev) -> None:
     text = dev.main.read_text()
     try:
-        dev.main.write_text("raise RuntimeError('the tide is out')\n" + text)
-        wait_until("the mistake to be told", lambda: dev.phase() == "failed", READY_TIMEOUT)
+        dev.change("raise RuntimeError('the tide is out')\n" + text, "failed")
         refused = dev.run("invoke", "--dev", "hello", code=6)
         assert "An error occurred when starting the runtime" in refused.stderr
         assert "the tide is out" in refused.stderr
+        dev.change(text.replace("Hello! You said", "Ahoy! You said"), "ready")
+        assert "Ahoy!" in dev.run("invoke", "--dev", "hello").stdout
     finally:
-        dev.main.write_text(text.replace("Hello! You said", "Ahoy! You said"))
-    wait_until("the start after that", lambda: dev.phase() == "ready", READY_TIMEOUT)
-    assert "Ahoy!" in dev.run("invoke", "--dev", "hello").stdout
-    dev.main.write_text(text)
-    wait_until("the first text again", lambda: "Hello!" in dev.run("invoke", "--dev", "hi").stdout, READY_TIMEOUT)
+        dev.change(text, "ready")
+    assert "Hello!" in dev.run("invoke", "--dev", "hello").stdout
 
 
 def test_the_next_port_is_taken_when_one_is_not_free(dev: Dev, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ mod create;
 mod endpoints;
 mod exec;
 mod invoke;
+mod sessions;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use self::create::Create;
 pub(crate) use self::endpoints::{EndpointCommand, Endpoints, PointAt};
 pub(crate) use self::exec::Exec;
 pub(crate) use self::invoke::{Card, Dev, Invoke, Peer, ToolCommand, Tools};
+pub(crate) use self::sessions::{ListSessions, OneSession, SessionCommand, Sessions};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -116,8 +118,8 @@ pub(crate) enum Command {
         before_help = "Example: agentcore logs --follow --since 10m"
     )]
     Logs(Logs),
-    /// List the sessions that are alive
-    #[command(before_help = "Example: agentcore sessions")]
+    /// List, describe, stop and kill sessions
+    #[command(before_help = "Example: agentcore sessions list")]
     Sessions(Sessions),
     /// End a session now
     #[command(before_help = "Example: agentcore stop-session 7f0c2d9e-2b61-4c1b-9d5e-0a3f6c1e8b42")]
@@ -191,13 +193,6 @@ pub(crate) struct Logs {
     /// Most lines to print of what there is already
     #[arg(long, short = 'n', value_name = "LINES", default_value_t = 1000)]
     pub(crate) limit: u32,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Sessions {
-    /// Only sessions of this endpoint
-    #[arg(long, value_name = "NAME")]
-    pub(crate) endpoint: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -37,10 +37,11 @@ pub const RETURNED: [&str; 7] = [
 ];
 
 /// Handed to an agent of this protocol as the caller sent them.
-pub fn forwarded(protocol: ServerProtocol) -> impl Iterator<Item = &'static str> {
-    let of_protocol: &[&str] = match protocol {
+pub fn forwarded<'a>(protocol: ServerProtocol) -> impl Iterator<Item = &'a str> {
+    let all: &'a [&'a str] = &FORWARDED;
+    let of_protocol: &'a [&'a str] = match protocol {
         ServerProtocol::A2a => &FORWARDED_A2A,
         _ => &[],
     };
-    FORWARDED.iter().chain(of_protocol).copied()
+    all.iter().chain(of_protocol).copied()
 }

@@ -1,10 +1,11 @@
 //! Coracle's operator API, which AWS does not have.
 
-use coracle_types::{EndpointName, RuntimeId, SessionId, VersionNumber};
+use coracle_types::{EndpointName, RuntimeId, SessionId};
 use http::Method;
 use jiff::Timestamp;
 use reqwest::{Response, Url};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Call, Client, ClientError, Service, escape, url_with_path};
 
@@ -19,24 +20,36 @@ pub(crate) struct LogQuery<'a> {
     pub(crate) follow: bool,
 }
 
-/// A session that is alive.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct LiveSession {
-    pub(crate) session: SessionId,
-    pub(crate) runtime: RuntimeId,
-    pub(crate) endpoint: EndpointName,
-    pub(crate) version: VersionNumber,
-    pub(crate) state: String,
-    pub(crate) started: Timestamp,
-    pub(crate) last_used: Timestamp,
-    /// Requests open or waiting.
-    pub(crate) requests: u64,
+/// Which sessions are wanted.
+#[derive(Debug)]
+pub(crate) struct SessionQuery<'a> {
+    pub(crate) runtime: &'a RuntimeId,
+    pub(crate) endpoint: Option<&'a EndpointName>,
+    pub(crate) state: Option<&'a str>,
+    pub(crate) limit: Option<u32>,
+}
+
+/// The session that is meant.
+#[derive(Debug)]
+pub(crate) struct SessionName<'a> {
+    pub(crate) runtime: &'a RuntimeId,
+    pub(crate) endpoint: &'a EndpointName,
+    pub(crate) session: &'a SessionId,
+}
+
+impl SessionName<'_> {
+    fn parameters(&self) -> [(&'static str, Option<&str>); 3] {
+        [
+            ("runtime", Some(self.runtime.as_str())),
+            ("endpoint", Some(self.endpoint.as_str())),
+            ("session", Some(self.session.as_str())),
+        ]
+    }
 }
 
 #[derive(Deserialize)]
-struct LiveSessions {
-    sessions: Vec<LiveSession>,
+struct Sessions {
+    sessions: Vec<Value>,
 }
 
 impl Client {
@@ -58,19 +71,36 @@ impl Client {
         self.stream(Call::new(Service::AgentCore, Method::GET, url)).await
     }
 
-    /// Every session that is alive.
-    pub(crate) async fn sessions(&self) -> Result<Vec<LiveSession>, ClientError> {
-        let call = Call::new(
-            Service::AgentCore,
-            Method::GET,
-            self.operator_url("sessions", &[]),
-        );
-        Ok(self.json::<LiveSessions>(call).await?.sessions)
+    /// Sessions, newest first, as `docs/operations.md` has them.
+    pub(crate) async fn sessions(&self, query: &SessionQuery<'_>) -> Result<Vec<Value>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let parameters = [
+            ("runtime", Some(query.runtime.as_str())),
+            ("endpoint", query.endpoint.map(EndpointName::as_str)),
+            ("state", query.state),
+            ("limit", limit.as_deref()),
+        ];
+        let url = self.operator_url("sessions", &parameters);
+        let call = Call::new(Service::AgentCore, Method::GET, url);
+        Ok(self.json::<Sessions>(call).await?.sessions)
+    }
+
+    /// All that is known of a session.
+    pub(crate) async fn describe_session(&self, name: &SessionName<'_>) -> Result<Value, ClientError> {
+        let url = self.operator_url("session", &name.parameters());
+        self.json(Call::new(Service::AgentCore, Method::GET, url)).await
+    }
+
+    /// Ends a session without asking its agent, and says what state that has led to.
+    pub(crate) async fn kill_session(&self, name: &SessionName<'_>) -> Result<Value, ClientError> {
+        let url = self.operator_url("session/kill", &name.parameters());
+        self.json(Call::new(Service::AgentCore, Method::POST, url)).await
     }
 
     /// Parameters without a value are left out.
-    fn operator_url(&self, name: &str, parameters: &[(&str, Option<&str>)]) -> Url {
-        let mut url = url_with_path(&self.settings.endpoints.value.control, &["_coracle", name]);
+    fn operator_url(&self, path: &str, parameters: &[(&str, Option<&str>)]) -> Url {
+        let segments: Vec<_> = std::iter::once("_coracle").chain(path.split('/')).collect();
+        let mut url = url_with_path(&self.settings.endpoints.value.control, &segments);
         let pairs = parameters
             .iter()
             .filter_map(|(name, value)| Some(format!("{name}={}", escape((*value)?))));

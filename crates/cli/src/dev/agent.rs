@@ -80,7 +80,7 @@ enum Ended {
     /// By itself, or it could not be started.
     Failed(String),
     /// A file changed.
-    Changed(String),
+    Changed,
     Stopped,
 }
 
@@ -119,19 +119,17 @@ impl Agent {
                 Ok(prepared) => self.live(&prepared, &mut watcher, stop.as_mut()).await,
                 Err(reason) => Ended::Failed(reason),
             };
-            let changed = match ended {
+            match ended {
                 Ended::Stopped => return,
-                Ended::Changed(file) => file,
+                Ended::Changed => {}
                 Ended::Failed(reason) => {
                     self.journal.enter(Phase::Failed, reason);
                     tokio::select! {
-                        file = watcher.changed() => file,
+                        file = watcher.changed() => self.journal.enter(Phase::Preparing, changed(&file)),
                         () = &mut stop => return,
                     }
                 }
-            };
-            self.journal
-                .enter(Phase::Preparing, format!("{changed} has changed"));
+            }
         }
     }
 
@@ -165,7 +163,11 @@ impl Agent {
                 return Ended::Failed(format!("it ended ({exit})"));
             }
             reason = self.probe() => Ended::Failed(reason),
-            file = watcher.changed() => Ended::Changed(file),
+            file = watcher.changed() => {
+                // From now on requests wait for the next life.
+                self.journal.enter(Phase::Preparing, changed(&file));
+                Ended::Changed
+            }
             () = stop.as_mut() => Ended::Stopped,
         };
         process.end().await;
@@ -268,6 +270,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }
+}
+
+fn changed(file: &str) -> String {
+    format!("{file} has changed")
 }
 
 fn free_port() -> std::io::Result<u16> {

@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn structured_lines_are_made_readable() {
-        let line = r#"{"timestamp": "t", "level": "error", "message": "no", "stackTrace": ["a\\n", "b"], "requestId": "r"}"#;
+        let line = r#"{"timestamp": "t", "level": "error", "message": "no", "stackTrace": ["a\n", "b"], "requestId": "r"}"#;
         assert_eq!(readable(line), "ERROR no\na\nb");
         assert_eq!(readable(r#"{"answer": 42}"#), r#"{"answer": 42}"#);
         assert_eq!(readable("plain"), "plain");

@@ -132,9 +132,9 @@ impl Relay {
     fn to_agent(&self, caller: &HeaderMap, session: &SessionId) -> HeaderMap {
         let entry = &self.plan.entry;
         let allowed = entry.request_header_allowlist.as_deref().unwrap_or_default();
-        let names = agent_headers::forwarded(entry.protocol).map(str::to_owned);
+        let names = agent_headers::forwarded(entry.protocol);
         let mut headers = HeaderMap::new();
-        for name in names.chain(allowed.iter().cloned()) {
+        for name in names.chain(allowed.iter().map(String::as_str)) {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
                 continue;
             };

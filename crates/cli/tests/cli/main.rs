@@ -272,14 +272,46 @@ async fn logs_are_lines_for_people_and_json_for_machines() {
 }
 
 #[tokio::test]
-async fn only_the_sessions_of_the_runtime_are_listed() {
+async fn sessions_are_listed_described_and_killed() {
     let world = World::new().await;
     let run = world.run(&["--runtime", ARN, "sessions"]).await;
     insta::assert_snapshot!("sessions", run.stdout);
     let run = world
-        .run(&["--runtime", ARN, "sessions", "--endpoint", "prod"])
+        .run(&[
+            "--runtime",
+            ARN,
+            "sessions",
+            "list",
+            "--endpoint",
+            "prod",
+            "--state",
+            "ended",
+            "-n",
+            "5",
+        ])
         .await;
-    assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", "no sessions\n"));
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let run = world
+        .run(&["--runtime", ARN, "sessions", "describe", SESSION])
+        .await;
+    assert!(
+        run.stdout
+            .contains("Start     booted, agent 5 ms\n  | the last line"),
+        "{}",
+        run.stdout
+    );
+    let run = world.run(&["--runtime", ARN, "sessions", "kill", SESSION]).await;
+    assert_eq!(run.stderr, format!("✓ Session {SESSION} is ended\n"));
+    let one = format!("runtime=hello-AbCdEf0123&endpoint=DEFAULT&session={SESSION}");
+    assert_eq!(
+        world.server.take_calls(),
+        [
+            "GET /_coracle/sessions?runtime=hello-AbCdEf0123".to_owned(),
+            "GET /_coracle/sessions?runtime=hello-AbCdEf0123&endpoint=prod&state=ended&limit=5".to_owned(),
+            format!("GET /_coracle/session?{one}"),
+            format!("POST /_coracle/session/kill?{one}"),
+        ]
+    );
 }
 
 #[tokio::test]

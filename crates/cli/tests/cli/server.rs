@@ -96,16 +96,14 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
         }
         ("POST", ["runtimes", _, "invocations"]) => invoke(&seen),
         ("POST", ["runtimes", _, "stopruntimesession"]) => "{}".into_response(),
-        ("GET", ["_coracle", "sessions"]) => {
-            let session = |runtime| {
-                json!({
-                    "runtime": runtime, "endpoint": "DEFAULT", "session": "0123456789abcdef0123456789abcdef0",
-                    "version": "1", "state": "Idle", "started": "2026-11-21T09:00:00.5Z",
-                    "lastUsed": "2026-11-21T09:01:00Z", "requests": 0, "privateMemoryBytes": 1,
-                })
-            };
-            json!({ "sessions": [session(ID), session("other-AbCdEf0123")] }).to_string().into_response()
+        ("GET", ["_coracle", "sessions"]) => json!({ "sessions": [session()] }).to_string().into_response(),
+        ("GET", ["_coracle", "session"]) => {
+            let mut described = session();
+            described["phases"] = json!({ "origin": "booted", "agentMillis": 5 });
+            described["lastLines"] = json!(["the last line"]);
+            described.to_string().into_response()
         }
+        ("POST", ["_coracle", "session", "kill"]) => json!({ "state": "ended" }).to_string().into_response(),
         ("GET", ["_coracle", "logs"]) => concat!(
             r#"{"time":"2026-11-21T09:00:00.123456Z","stream":"stdout","session":"0123456789abcdef","line":"hi"}"#,
             "\n",
@@ -115,6 +113,13 @@ async fn answer(State(world): State<Arc<Mutex<World>>>, request: Request) -> Res
         (method, ["coracle-artifacts-123456789012-us-east-1", key @ ..]) => world.s3(method, &key.join("/"), &seen),
         _ => refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", "no such thing"),
     }
+}
+
+fn session() -> Value {
+    json!({
+        "runtime": ID, "endpoint": "DEFAULT", "session": "0123456789abcdef0123456789abcdef0", "version": 1,
+        "state": "idle", "started": "2026-11-21T09:00:00.5Z", "lastUsed": "2026-11-21T09:01:00Z", "requests": 0,
+    })
 }
 
 fn invoke(seen: &Seen) -> Response {
