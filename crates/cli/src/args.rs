@@ -127,6 +127,12 @@ pub(crate) enum Command {
     /// Delete the runtime, its endpoints and its uploaded code
     #[command(before_help = "Example: agentcore destroy --dry-run")]
     Destroy(Destroy),
+    /// Make the zip that a deployment would upload
+    #[command(
+        before_help = "Example: agentcore package --arch aarch64",
+        visible_alias = "pkg"
+    )]
+    Package(PackageCode),
     /// Check the project without sending it anywhere
     #[command(before_help = "Example: agentcore validate")]
     Validate,
@@ -226,4 +232,17 @@ pub(crate) struct Completion {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackageCode {
+    /// File to write; NAME.zip unless given
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Architecture to package for, instead of this host's
+    #[arg(long, value_enum)]
+    pub(crate) arch: Option<crate::package::Arch>,
+    /// Resolve the dependencies again, instead of what agentcore/locks says
+    #[arg(long)]
+    pub(crate) refresh: bool,
 }

@@ -23,12 +23,9 @@ use crate::args::Deploy;
 use crate::aws::ClientError;
 use crate::aws::s3::Upload;
 use crate::failure::Failure;
-use crate::output::size;
-use crate::package::{self, Arch, Package};
-use crate::project::{Build, LOCAL_VARIABLES, LOCKS, Project, RuntimeEntry};
+use crate::package::{Arch, Package};
+use crate::project::{Build, LOCAL_VARIABLES, Project, RuntimeEntry};
 
-/// How many left-out paths are named.
-const NAMED_PATHS: usize = 6;
 /// How much of an image's id is its tag.
 const TAG_LENGTH: usize = 16;
 const HASH_BUFFER: usize = 256 * 1024;
@@ -243,39 +240,11 @@ async fn package(
     } else {
         Arch::of_this_host()
     };
-    let arch = arguments.arch.or(default_arch).ok_or_else(|| {
-        Failure::usage(
-            "this host's architecture cannot be packaged for",
-            "name the server's with --arch",
-        )
-    })?;
-    let request = package::Request {
-        code: project.root.join(&entry.code_location),
-        entry_file: entry.entry_file().to_owned(),
-        runtime: entry.runtime_version,
-        arch,
-        locks: project.root.join(LOCKS),
-        refresh: arguments.refresh,
-    };
-    let package = package::build(request, context.printer).await?;
-    let (files, zipped, unpacked) = (package.files, size(package.size), size(package.unpacked));
-    context.printer.done(&format!(
-        "Packaged {files} files: {zipped} zipped, {unpacked} unpacked"
-    ));
-    if !package.left_out.is_empty() {
-        context
-            .printer
-            .info(&format!("  left out: {}", some_of(&package.left_out)));
-    }
-    Ok(package)
-}
-
-fn some_of(paths: &[String]) -> String {
-    let named = paths[..paths.len().min(NAMED_PATHS)].join(", ");
-    match paths.len().saturating_sub(NAMED_PATHS) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
+    let arch = arguments
+        .arch
+        .or(default_arch)
+        .ok_or_else(super::package::unknown_arch)?;
+    super::package::make(context.printer, project, entry, arch, arguments.refresh).await
 }
 
 /// Uploads what `file` makes, unless it is there already.
@@ -423,12 +392,5 @@ mod tests {
     fn words_survive_a_shell() {
         assert_eq!(shell_word("http://127.0.0.1:4580"), "http://127.0.0.1:4580");
         assert_eq!(shell_word("my agent's"), "'my agent'\\''s'");
-    }
-
-    #[test]
-    fn only_some_left_out_paths_are_named() {
-        let paths: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
-        assert_eq!(some_of(&paths), "1, 2, 3, 4, 5, 6 and 2 more");
-        assert_eq!(some_of(&paths[..2]), "1, 2");
     }
 }

@@ -11,6 +11,7 @@ mod endpoints;
 mod exec;
 mod invoke;
 mod logs;
+mod package;
 mod sessions;
 mod status;
 mod stop_session;
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
         Command::Sessions(arguments) => sessions::run(&context()?, arguments).await,
         Command::StopSession(arguments) => stop_session::run(&context()?, arguments).await,
         Command::Destroy(arguments) => destroy::run(&context()?, arguments).await,
+        Command::Package(arguments) => package::run(&place()?, arguments).await,
         Command::Validate => validate::run(&cli.global, printer),
         Command::Doctor => doctor::run(&cli.global, printer).await,
         Command::Completion(arguments) => completion::run(arguments),

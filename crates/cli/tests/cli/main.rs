@@ -399,6 +399,7 @@ async fn help_begins_with_an_example() {
         "card",
         "versions",
         "endpoints",
+        "package",
         "validate",
         "doctor",
         "completion",
@@ -556,6 +557,23 @@ async fn only_serious_lines_are_shown_when_asked_for() {
     assert_eq!((run.stdout.as_str(), run.code), ("", Some(0)), "{}", run.stderr);
     let run = world.run(&["--runtime", ARN, "logs", "--level", "INFO"]).await;
     assert_eq!(run.stdout.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn a_project_is_packaged_without_a_server() {
+    let world = World::new().await;
+    let run = world.run(&["package", "--output", "boat.zip", "--json"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let zip = std::fs::metadata(world.folder.path().join("boat.zip")).unwrap();
+    assert_eq!(
+        (&report["size"], &report["files"]),
+        (&zip.len().into(), &1.into())
+    );
+    assert!(run.stderr.contains("left out: .env"), "{}", run.stderr);
+    let run = world.run(&["package"]).await;
+    assert_eq!(run.stdout, "hello.zip\n");
+    assert!(world.server.take_calls().is_empty());
 }
 
 #[tokio::test]
