@@ -151,12 +151,27 @@ def test_an_mcp_server_offers_its_tools(deployed: Callable[..., Cli]) -> None:
     assert "42" in cli.run("tools", "call", "add_numbers", "--input", '{"a": 2, "b": 40}').stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SLOW_TIMEOUT)
+def test_a_typescript_agent_is_built_and_answers(own_server: Callable[..., Server], tmp_path: Path) -> None:
+    # There is no image of Node for microVMs.
+    cli = Cli(own_server("process", "typescript"), create(tmp_path, "--language", "TypeScript"))
+    cli.run("deploy", timeout=SLOW_TIMEOUT)
+    session = new_session_id()
+    assert "You said: Good morning" in cli.run("invoke", "--session-id", session, "Good morning").stdout
+    assert "Good morning" in cli.run("invoke", "--session-id", session, "What did I say?").stdout
+    assert "Nothing has changed" in cli.run("deploy", timeout=SLOW_TIMEOUT).stderr
+    cli.run("destroy", "--force")
+
+
 def test_the_questions_are_answered_with_arrow_keys(tmp_path: Path) -> None:
     with asked(tmp_path) as terminal:
         terminal.wait_for(r"What is it called\?")
         terminal.press("9lives" + ENTER)
         terminal.wait_for("use a letter")
         terminal.press("\x7f" * 6 + "Punt" + ENTER)
+        terminal.wait_for(r"What is it written in\?")
+        terminal.press(ENTER)
         terminal.wait_for(r"What does it speak\?")
         terminal.press(DOWN * 2 + ENTER)
         terminal.wait_for(r"What is it made with\?")
@@ -177,7 +192,7 @@ def test_the_questions_are_answered_with_arrow_keys(tmp_path: Path) -> None:
 
 def test_questions_that_are_interrupted_leave_nothing(tmp_path: Path) -> None:
     with asked(tmp_path, "--name", "Punt") as terminal:
-        terminal.wait_for(r"What does it speak\?")
+        terminal.wait_for(r"What is it written in\?")
         terminal.press("\x03")
         assert terminal.ended() == 130
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use crate::project::Build;
-use crate::scaffold::{Framework, Memory, ModelProvider, Protocol};
+use crate::scaffold::{Framework, Language, Memory, ModelProvider, Protocol};
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
@@ -35,7 +35,10 @@ pub(crate) struct Create {
     /// Whether the agent remembers what was said before in its session
     #[arg(long, short, value_enum, ignore_case = true)]
     pub(crate) memory: Option<Memory>,
-    /// Ask nothing: what is not given is Strands with a stub model, over HTTP, in a zip
+    /// What the agent is written in; TypeScript has protocol HTTP and framework none
+    #[arg(long, value_enum, ignore_case = true)]
+    pub(crate) language: Option<Language>,
+    /// Ask nothing: what is not given is Python, Strands with a stub model, over HTTP, in a zip
     #[arg(long, visible_alias = "non-interactive")]
     pub(crate) defaults: bool,
     /// Where the project's folder is made

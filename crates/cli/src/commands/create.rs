@@ -10,7 +10,9 @@ use crate::args::Create;
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::project::{Build, LOCAL_VARIABLES};
-use crate::scaffold::{self, Choices, Files, Framework, Memory, ModelProvider, Protocol, WriteError};
+use crate::scaffold::{
+    self, Choices, Files, Framework, Language, Memory, ModelProvider, Protocol, WriteError,
+};
 
 pub(super) fn run(arguments: &Create, printer: &Printer) -> Result<(), Failure> {
     let choices = if arguments.defaults || !printer.is_interactive() {
@@ -44,11 +46,13 @@ fn defaults(given: &Create) -> Result<Choices, Failure> {
             "pass one: agentcore create --name Boat",
         )
     })?;
+    let language = given.language.unwrap_or(Language::Python);
     let protocol = given.protocol.unwrap_or(Protocol::HTTP);
     Ok(Choices {
         name,
+        language,
         protocol,
-        framework: given.framework.unwrap_or(default_framework(protocol)),
+        framework: given.framework.unwrap_or(default_framework(language, protocol)),
         provider: given.model_provider.clone().unwrap_or(ModelProvider::Stub),
         model_id: given.model_id.clone(),
         memory: given.memory.unwrap_or(Memory::ShortTerm),
@@ -71,11 +75,17 @@ fn check_key(key: Option<&SecretString>) -> Result<(), Failure> {
     ))
 }
 
-fn default_framework(protocol: Protocol) -> Framework {
-    match protocol {
-        Protocol::MCP => Framework::None,
-        Protocol::HTTP | Protocol::A2A | Protocol::AGUI => Framework::Strands,
+/// Of MCP servers and TypeScript projects it is the only one.
+fn default_framework(language: Language, protocol: Protocol) -> Framework {
+    if has_frameworks(language, protocol) {
+        Framework::Strands
+    } else {
+        Framework::None
     }
+}
+
+fn has_frameworks(language: Language, protocol: Protocol) -> bool {
+    language == Language::Python && protocol != Protocol::MCP
 }
 
 fn report(

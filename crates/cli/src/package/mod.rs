@@ -7,6 +7,7 @@ mod cache;
 mod dependencies;
 mod ignore_rules;
 mod lock;
+mod node;
 mod sources;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use coracle_types::{Language, RuntimeKind};
 use tempfile::TempPath;
 
 pub(crate) use self::dependencies::{DependencyError, Installed};
+pub(crate) use self::node::BuildError;
 use crate::output::{Printer, size};
 
 /// A machine architecture, as Rust and Linux name it.
@@ -110,6 +112,8 @@ pub(crate) enum PackageError {
     Write(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the dependencies cannot be installed")]
     Dependencies(#[from] DependencyError),
+    #[error("the agent cannot be built")]
+    Build(#[from] BuildError),
 }
 
 impl PackageError {
@@ -127,6 +131,7 @@ impl PackageError {
                 Some("leave files out with a .agentcoreignore file, in .gitignore syntax".to_owned())
             }
             Self::Dependencies(error) => error.hint(),
+            Self::Build(error) => Some(error.hint()),
             Self::Read { .. } | Self::Name(_) | Self::Ignore { .. } | Self::Write(_) => None,
         }
     }
@@ -138,9 +143,16 @@ impl PackageError {
 /// When something is missing, unreadable or too large, or the dependencies cannot be installed.
 pub(crate) async fn build(request: Request, printer: &Printer) -> Result<Package, PackageError> {
     check_entry_file(&request)?;
-    let dependencies = match request.runtime.language() {
-        Language::Python => dependencies::install(&request, printer).await?,
-        Language::Node => None,
+    let (request, dependencies) = match request.runtime.language() {
+        Language::Python => {
+            let dependencies = dependencies::install(&request, printer).await?;
+            (request, dependencies)
+        }
+        Language::Node if node::is_needed(&request) => {
+            let (request, packages) = node::build(request, printer).await?;
+            (request, Some(packages))
+        }
+        Language::Node => (request, None),
     };
     let progress = printer.working("Making the zip");
     let zipping = tokio::task::spawn_blocking(move || {
@@ -173,12 +185,20 @@ pub(crate) fn code_files(code: &std::path::Path) -> Result<Vec<PathBuf>, Package
     Ok(files.into_values().map(|file| file.path).collect())
 }
 
+/// What an entry file is called where it is deployed: TypeScript becomes JavaScript.
+pub(crate) fn deployed_entry_file(entry_file: &str) -> String {
+    match entry_file.strip_suffix(".ts") {
+        Some(stem) => format!("{stem}.js"),
+        None => entry_file.to_owned(),
+    }
+}
+
 fn check_entry_file(request: &Request) -> Result<(), PackageError> {
     let expected = request.runtime.entry_point_extension();
     if !request.code.is_dir() {
         return Err(PackageError::NoCode(request.code.clone()));
     }
-    if !request.entry_file.ends_with(expected) {
+    if !deployed_entry_file(&request.entry_file).ends_with(expected) {
         let (file, runtime) = (request.entry_file.clone(), request.runtime);
         return Err(PackageError::WrongEntryFile {
             file,

@@ -28,6 +28,16 @@ pub(crate) enum Framework {
     None,
 }
 
+/// What an agent is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub(crate) enum Language {
+    #[value(alias = "py")]
+    Python,
+    #[value(aliases = ["ts", "JavaScript", "js"])]
+    TypeScript,
+}
+
 /// What an agent speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "verbatim")]
@@ -186,6 +196,7 @@ impl ModelProvider {
 #[derive(Debug, Clone)]
 pub(crate) struct Choices {
     pub(crate) name: String,
+    pub(crate) language: Language,
     pub(crate) protocol: Protocol,
     pub(crate) framework: Framework,
     pub(crate) provider: ModelProvider,
@@ -247,6 +258,29 @@ impl Choices {
                 "leave --framework out, or choose protocol HTTP, A2A or AGUI",
             ));
         }
+        if self.language == Language::TypeScript {
+            self.check_typescript()?;
+        }
+        Ok(())
+    }
+
+    fn check_typescript(&self) -> Result<(), Conflict> {
+        let refused = |what: &str, choice: &str| {
+            let hint = format!("choose {choice}, or language Python");
+            Err(Conflict::new(
+                format!("there is no TypeScript project for this {what}"),
+                hint,
+            ))
+        };
+        if self.protocol != Protocol::HTTP {
+            return refused("protocol", "protocol HTTP");
+        }
+        if self.framework != Framework::None {
+            return refused("framework", "framework none");
+        }
+        if self.provider == ModelProvider::Bedrock {
+            return refused("model provider", "one that speaks OpenAI's chat completions");
+        }
         Ok(())
     }
 
@@ -274,6 +308,7 @@ mod tests {
     fn choices() -> Choices {
         Choices {
             name: "Boat".to_owned(),
+            language: Language::Python,
             protocol: Protocol::HTTP,
             framework: Framework::Strands,
             provider: ModelProvider::Stub,
@@ -341,5 +376,33 @@ mod tests {
             .check(),
             Ok(())
         );
+    }
+    #[test]
+    fn typescript_has_fewer_choices() {
+        let none = Choices {
+            language: Language::TypeScript,
+            framework: Framework::None,
+            ..choices()
+        };
+        assert_eq!(none.check(), Ok(()));
+        for refused in [
+            Choices {
+                framework: Framework::CrewAI,
+                ..none.clone()
+            },
+            Choices {
+                protocol: Protocol::A2A,
+                ..none.clone()
+            },
+            Choices {
+                provider: ModelProvider::Bedrock,
+                ..none
+            },
+        ] {
+            assert!(
+                refused.check().unwrap_err().hint.contains("language Python"),
+                "{refused:?}"
+            );
+        }
     }
 }

@@ -12,6 +12,7 @@
 mod choices;
 mod python;
 mod readme;
+mod typescript;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 pub(crate) use self::choices::{
-    Choices, Conflict, Framework, Memory, ModelProvider, PROVIDERS, Protocol, check_name,
+    Choices, Conflict, Framework, Language, Memory, ModelProvider, PROVIDERS, Protocol, check_name,
 };
 use crate::project::{Build, LOCAL_VARIABLES, Lifecycle, PROJECT_FILE};
 
@@ -101,16 +102,23 @@ pub(crate) struct Instrumentation {
 /// # Errors
 /// When they cannot be put into JSON.
 pub(crate) fn files(choices: &Choices, api_key: Option<&SecretString>) -> serde_json::Result<Files> {
+    let (entrypoint, runtime_version, mut files) = match choices.language {
+        Language::Python => (python::ENTRY_FILE, python::RUNTIME, python::files(choices)),
+        Language::TypeScript => (
+            typescript::ENTRY_FILE,
+            typescript::RUNTIME,
+            typescript::files(choices),
+        ),
+    };
     let runtime = Runtime {
         name: &choices.name,
         build: choices.build.as_str(),
-        entrypoint: python::ENTRY_FILE,
+        entrypoint,
         code_location: &choices.code_folder(),
-        runtime_version: python::RUNTIME,
+        runtime_version,
         protocol: choices.protocol.as_str(),
         ..Runtime::default()
     };
-    let mut files = python::files(choices);
     files.extend(project_files(&choices.name, &runtime)?);
     files.push(local_variables(choices, api_key));
     files.push(File::new("README.md", readme::text(choices)));

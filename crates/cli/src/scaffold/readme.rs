@@ -1,22 +1,22 @@
 //! The README of a new project.
 
-use super::choices::{Choices, Framework, Memory, ModelProvider, Protocol};
+use super::choices::{Choices, Framework, Language, Memory, ModelProvider, Protocol};
 use crate::project::Build;
 
 const STUB: &str = "\
 ## The stub model
 
-`stub_model.py` stands in for a model. It runs inside the agent's own process and listens on loopback only, so it works
-in a deployed microVM without a network, too. It understands nothing: it repeats what you say, adds two numbers with a
-tool when you ask it to \"add 2 and 3\", and lists what you said before when you ask \"What did I say?\". The tests use it,
-and `MODEL_URL=stub` in `agentcore/.env.local` makes any model into it.
+`{{stub}}` stands in for a model. It runs inside the agent's own process and listens on loopback only, so it works
+in a deployed microVM without a network, too. It understands nothing: it repeats what you say, calls a tool that adds, if
+there is one, when you ask it to \"add 2 and 3\", and lists what you said before when you ask \"What did I say?\". The tests
+use it, and `MODEL_URL=stub` in `agentcore/.env.local` makes any model into it.
 ";
 
 pub(super) fn text(choices: &Choices) -> String {
     let mut sections = vec![introduction(choices), first_steps(choices), parts(choices)];
     if choices.protocol != Protocol::MCP {
         sections.push(model(choices));
-        sections.push(STUB.to_owned());
+        sections.push(STUB.replace("{{stub}}", &format!("stub_model.{}", extension(choices))));
     }
     sections.push(tests(choices));
     sections.join("\n")
@@ -54,39 +54,47 @@ fn first_steps(choices: &Choices) -> String {
     )
 }
 
+fn extension(choices: &Choices) -> &'static str {
+    match choices.language {
+        Language::Python => "py",
+        Language::TypeScript => "ts",
+    }
+}
+
 fn parts(choices: &Choices) -> String {
-    let mut rows = vec![("main.py", "what clients ask")];
+    let mut rows = vec![("main", "what clients ask")];
     if choices.protocol != Protocol::MCP {
-        rows.push(("agent.py", "the agent"));
+        rows.push(("agent", "the agent"));
         if choices.framework != Framework::None {
-            rows.push(("model.py", "how it asks the model"));
+            rows.push(("model", "how it asks the model"));
         }
-        rows.push(("settings.py", "which model, and the system prompt"));
+        rows.push(("settings", "which model, and the system prompt"));
     }
     if choices.has_tools() {
-        rows.push(("tools.py", "what it can do; add your functions here"));
+        rows.push(("tools", "what it can do; add your functions here"));
     }
     if matches!(choices.protocol, Protocol::HTTP | Protocol::A2A) {
         let what = match choices.memory {
             Memory::None => "nothing: `REMEMBERS` is off",
             Memory::ShortTerm | Memory::LongAndShortTerm => "what was said before in the session",
         };
-        rows.push(("memory.py", what));
-    }
-    rows.push((
-        "requirements.txt",
-        "packages; `agentcore deploy` writes what it chose to `agentcore/locks/`",
-    ));
-    if choices.build == Build::Container {
-        rows.push((
-            "Dockerfile",
-            "the image; `agentcore deploy` builds it with buildah, podman or docker",
-        ));
+        rows.push(("memory", what));
     }
     let folder = choices.code_folder();
     let mut text = format!("In `{folder}`:\n\n| File | Holds |\n|---|---|\n");
     for (file, what) in rows {
-        text += &format!("| `{file}` | {what} |\n");
+        text += &format!("| `{file}.{}` | {what} |\n", extension(choices));
+    }
+    text += match choices.language {
+        Language::Python => {
+            "| `requirements.txt` | packages; `agentcore deploy` writes what it chose to `agentcore/locks/` |\n"
+        }
+        Language::TypeScript => {
+            "| `package.json` | packages; `npm run build` makes `dist/`, which is deployed with them |\n"
+        }
+    };
+    if choices.build == Build::Container {
+        text += "| `Dockerfile` | the image; `agentcore deploy` builds it with buildah, podman or docker |\n";
     }
     text
 }
@@ -121,9 +129,12 @@ fn model(choices: &Choices) -> String {
 }
 
 fn tests(choices: &Choices) -> String {
-    format!(
-        "## Tests\n\n```\npython3 -m venv .venv && . .venv/bin/activate\n\
-         pip install -r {}requirements.txt pytest\npytest\n```\n",
-        choices.code_folder()
-    )
+    let folder = choices.code_folder();
+    match choices.language {
+        Language::Python => format!(
+            "## Tests\n\n```\npython3 -m venv .venv && . .venv/bin/activate\n\
+             pip install -r {folder}requirements.txt pytest\npytest\n```\n"
+        ),
+        Language::TypeScript => format!("## Tests\n\n```\ncd {folder} && npm install && npm test\n```\n"),
+    }
 }

@@ -37,6 +37,23 @@ async fn a_dry_run_names_the_files_and_writes_none() {
 }
 
 #[tokio::test]
+async fn typescript_projects_have_files_of_their_own() {
+    let world = World::new().await;
+    let run = world
+        .run(&[
+            "create",
+            "--name",
+            "Boat",
+            "--defaults",
+            "--language",
+            "ts",
+            "--dry-run",
+        ])
+        .await;
+    insta::assert_snapshot!("create_typescript", run.stdout);
+}
+
+#[tokio::test]
 async fn spellings_of_other_tools_are_understood() {
     let world = World::new().await;
     let run = world
@@ -81,6 +98,7 @@ async fn a_bad_value_lists_the_good_ones() {
             "Strands, LangChain_LangGraph, OpenAIAgents, GoogleADK, CrewAI, none",
         ),
         ("--protocol", "soap", "HTTP, MCP, A2A, AGUI"),
+        ("--language", "cobol", "Python, TypeScript"),
         ("--build", "tarball", "CodeZip, Container"),
         ("--memory", "elephant", "none, shortTerm"),
         (

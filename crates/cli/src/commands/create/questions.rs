@@ -3,11 +3,11 @@
 use inquire::validator::{ErrorMessage, Validation};
 use inquire::{InquireError, Select, Text};
 
-use super::default_framework;
+use super::{default_framework, has_frameworks};
 use crate::args::Create;
 use crate::failure::Failure;
 use crate::project::Build;
-use crate::scaffold::{Choices, Framework, Memory, ModelProvider, PROVIDERS, Protocol, check_name};
+use crate::scaffold::{Choices, Framework, Language, Memory, ModelProvider, PROVIDERS, Protocol, check_name};
 
 /// One answer to choose, and what it means.
 struct Answer<T> {
@@ -21,10 +21,14 @@ pub(super) fn ask(given: &Create) -> Result<Choices, Failure> {
         Some(name) => name.clone(),
         None => ask_name()?,
     };
-    let protocol = or_ask(given.protocol, "What does it speak?", &PROTOCOLS)?;
-    let framework = match (given.framework, protocol) {
-        (None, Protocol::MCP) => default_framework(protocol),
-        (framework, _) => or_ask(framework, "What is it made with?", &FRAMEWORKS)?,
+    let language = or_ask(given.language, "What is it written in?", &LANGUAGES)?;
+    let protocol = match (given.protocol, language) {
+        (None, Language::TypeScript) => Protocol::HTTP,
+        (protocol, _) => or_ask(protocol, "What does it speak?", &PROTOCOLS)?,
+    };
+    let framework = match given.framework {
+        None if !has_frameworks(language, protocol) => default_framework(language, protocol),
+        framework => or_ask(framework, "What is it made with?", &FRAMEWORKS)?,
     };
     let (provider, memory) = if protocol == Protocol::MCP {
         (ModelProvider::Stub, Memory::None)
@@ -37,6 +41,7 @@ pub(super) fn ask(given: &Create) -> Result<Choices, Failure> {
     };
     Ok(Choices {
         name,
+        language,
         protocol,
         framework,
         provider,
@@ -45,6 +50,17 @@ pub(super) fn ask(given: &Create) -> Result<Choices, Failure> {
         build: or_ask(given.build, "How is it deployed?", &BUILDS)?,
     })
 }
+
+const LANGUAGES: [Answer<Language>; 2] = [
+    Answer {
+        value: Language::Python,
+        text: "Python",
+    },
+    Answer {
+        value: Language::TypeScript,
+        text: "TypeScript",
+    },
+];
 
 const PROTOCOLS: [Answer<Protocol>; 4] = [
     Answer {

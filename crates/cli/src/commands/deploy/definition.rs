@@ -9,6 +9,7 @@ use coracle_wire::control::{
 
 use crate::aws::control::client_token;
 use crate::failure::Failure;
+use crate::package::deployed_entry_file;
 use crate::project::{Lifecycle, RuntimeEntry};
 
 const OTEL_LAUNCHER: &str = "opentelemetry-instrument";
@@ -36,7 +37,9 @@ pub(super) fn code(
     AgentRuntimeArtifact::CodeConfiguration(CodeConfiguration {
         code: Code::S3(location),
         runtime: entry.runtime_version,
-        entry_point: entry_point.chain([entry.entry_file().to_owned()]).collect(),
+        entry_point: entry_point
+            .chain([deployed_entry_file(entry.entry_file())])
+            .collect(),
     })
 }
 
