@@ -145,6 +145,7 @@ find_missing_packages() {
     fi
     if [[ ${1:-} == tests ]]; then
         need erofs-utils "checks the disk images that Coracle writes" has fsck.erofs
+        need openssl "issues the tests' certificates" has openssl
         need docker-registry "is where the tests' container images are pulled from" has docker-registry
         need busybox-static "is the shell in one of these images" has busybox
         # Ubuntu has it only as a snap; the tests that need it are left out there.

@@ -15,6 +15,8 @@ use coracle_types::{AccountId, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::gateway::tls::TlsConfig;
+
 use crate::caps::CapsConfig;
 
 /// Why the configuration could not be used.
@@ -52,6 +54,8 @@ pub struct Config {
     pub host_aliases: Vec<String>,
     /// The URL under which agents reach this server, when they cannot reach its listening address.
     pub public_url: Option<String>,
+    /// TLS, beside the plain address; none unless set.
+    pub tls: Option<TlsConfig>,
     /// Folder with kernel and base images; `images` in the data folder unless set. May be shared by servers.
     pub images_dir: Option<PathBuf>,
     /// How sandboxes are made.
@@ -90,6 +94,7 @@ impl Default for Config {
             account: "000000000000".parse().expect("twelve digits"),
             host_aliases: Vec::new(),
             public_url: None,
+            tls: None,
             images_dir: None,
             sandbox: SandboxConfig::default(),
             credentials: Vec::new(),

@@ -19,6 +19,7 @@ use coracle_store::{Store, StoreError, UnixMicros};
 use coracle_supervisor::driver::Driver;
 use coracle_supervisor::{LogBudget, LogFiles, LogFilesConfig, Supervisor, SupervisorConfig};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::caps::RuntimeCaps;
@@ -33,7 +34,9 @@ use crate::deploy::{Artifacts, Deployer};
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
 use crate::gateway::cors::Cors;
+use crate::gateway::listen::Door;
 use crate::gateway::rate::RateLimits;
+use crate::gateway::tls::{Certificate, TlsConfig, TlsError};
 use crate::gateway::{Gateway, listen};
 use crate::housekeeping::Housekeeping;
 use crate::issuers::Issuers;
@@ -81,6 +84,9 @@ pub enum ServeError {
     /// What an earlier server left.
     #[error("what an earlier server left cannot be removed")]
     Sweep(#[source] io::Error),
+    /// The certificate.
+    #[error("there is no TLS")]
+    Tls(#[from] TlsError),
     /// The address.
     #[error("cannot listen on {address}")]
     Listen {
@@ -120,10 +126,11 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone()).await?;
     sweep(driver.as_ref(), &store).await?;
 
-    let address = config.listen;
-    let listening = |source| ServeError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let (listener, address) = listen_on(config.listen).await?;
+    let secure = match &config.tls {
+        Some(tls) => Some(Secure::open(tls).await?),
+        None => None,
+    };
 
     let supervisor = Supervisor::new(
         driver.clone(),
@@ -213,6 +220,11 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
 
     let address_file = data_dir.join("address");
     publish(&address_file, &address.to_string()).map_err(folder)?;
+    let tls_address_file = data_dir.join("tls-address");
+    if let Some(Secure { address, .. }) = &secure {
+        publish(&tls_address_file, &address.to_string()).map_err(folder)?;
+        tracing::info!(%address, "listening with TLS");
+    }
     tracing::info!(%address, data_dir = %data_dir.display(), driver = driver.name(), "listening");
 
     let reconciler = Reconciler {
@@ -238,29 +250,69 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     };
     let housekeeping = tokio::spawn(housekeeping.run(background.clone()));
     let capping = tokio::spawn(caps.run(background.clone()));
-    let accepting = stop.clone();
-    let connections = tokio::spawn(listen::serve(
-        listener,
-        config.limits.connections,
-        accepting,
-        move |peer, request| gateway.clone().handle(peer, request),
-    ));
+    let following = secure.as_ref().map(|secure| {
+        let certificate = Arc::clone(&secure.certificate);
+        tokio::spawn(certificate.follow(background.clone()))
+    });
+    let slots = Arc::new(Semaphore::new(config.limits.connections));
+    let plain = Door { listener, tls: None };
+    let connections: Vec<_> = std::iter::once(plain)
+        .chain(secure.map(|secure| secure.door))
+        .map(|door| {
+            let gateway = gateway.clone();
+            let handler = move |peer, request| gateway.clone().handle(peer, request);
+            tokio::spawn(listen::serve(door, slots.clone(), stop.clone(), handler))
+        })
+        .collect();
 
     stop.cancelled().await;
     tracing::info!("stopping: no new requests; those in flight may finish");
     supervisor.drain(config.limits.drain()).await;
     // What is still open by then has lost its session.
-    let closed = async { tokio::join!(connections, websockets.closed()) };
+    let closed = async { tokio::join!(futures::future::join_all(connections), websockets.closed()) };
     tokio::time::timeout(LAST_WORDS, closed).await.ok();
     background.cancel();
     // A task that panicked has said so already.
-    futures::future::join_all([reconciling, housekeeping, warming, capping]).await;
+    let tasks = [reconciling, housekeeping, warming, capping];
+    futures::future::join_all(tasks.into_iter().chain(following)).await;
     store.close().await;
-    if let Err(error) = std::fs::remove_file(&address_file) {
-        tracing::warn!(%error, "the address file could not be removed");
+    for file in [address_file, tls_address_file] {
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, file = %file.display(), "the address file could not be removed");
+            }
+            _ => {}
+        }
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Where clients come in over TLS.
+struct Secure {
+    door: Door,
+    address: SocketAddr,
+    certificate: Arc<Certificate>,
+}
+
+impl Secure {
+    async fn open(config: &TlsConfig) -> Result<Self, ServeError> {
+        let certificate = Certificate::load(config.files.clone())?;
+        let tls = Some(certificate.acceptor()?);
+        let (listener, address) = listen_on(config.listen).await?;
+        Ok(Self {
+            door: Door { listener, tls },
+            address,
+            certificate,
+        })
+    }
+}
+
+async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let listening = |source| ServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    Ok((listener, address))
 }
 
 fn prepare_folder(folder: &Path) -> io::Result<PathBuf> {

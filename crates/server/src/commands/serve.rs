@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use coracle_server::config::{AcceleratorChoice, Config, DriverKind};
+use coracle_server::gateway::tls::{TlsConfig, TlsFiles};
 use coracle_server::serve;
 use coracle_supervisor::PoolSize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +17,15 @@ pub(crate) struct Arguments {
     /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:4580].
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+    /// Address to listen on for TLS, beside the plain one [default: the configuration's, or none].
+    #[arg(long, value_name = "ADDR:PORT", requires_all = ["tls_certificate", "tls_key"])]
+    tls_listen: Option<SocketAddr>,
+    /// Certificate for TLS and those that lead to its authority (PEM); followed when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_certificate: Option<PathBuf>,
+    /// Private key of that certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    tls_key: Option<PathBuf>,
     /// Folder for everything the server keeps [default: coracle in the user's data folder].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -42,6 +52,12 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
         None => Config::default(),
     };
     config.listen = arguments.listen.unwrap_or(config.listen);
+    if let (Some(listen), Some(certificate), Some(key)) =
+        (arguments.tls_listen, arguments.tls_certificate, arguments.tls_key)
+    {
+        let files = TlsFiles { certificate, key };
+        config.tls = Some(TlsConfig { listen, files });
+    }
     config.images_dir = arguments.images_dir.or(config.images_dir);
     config.sandbox.driver = arguments.driver.unwrap_or(config.sandbox.driver);
     config.sandbox.accelerator = arguments.accelerator.unwrap_or(config.sandbox.accelerator);

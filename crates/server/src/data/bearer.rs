@@ -11,6 +11,7 @@ use coracle_wire::control::{
 use coracle_wire::{Error, Labels, Service};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderValue, Method, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -129,10 +130,11 @@ impl DataPlane {
     /// The URL of a runtime's invocations, as this client reaches it.
     fn resource_url(&self, parts: &Parts, target: &Target) -> String {
         let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let scheme = parts.extensions.get().unwrap_or(&Scheme::HTTP);
         let base = self
             .public_url
             .clone()
-            .unwrap_or_else(|| format!("http://{}", host.unwrap_or("localhost")));
+            .unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")));
         let arn = target.arn().to_string();
         let arn = utf8_percent_encode(&arn, ESCAPED);
         format!("{base}/runtimes/{arn}/invocations?qualifier={}", target.endpoint)

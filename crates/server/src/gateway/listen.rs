@@ -6,19 +6,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::ResponseBody;
 
-/// How long a client may take to send a request head, and how long an idle connection is kept.
+/// How long a client may take to begin TLS and to send a request head, and how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest request head, in bytes. Query form signatures and session tokens are what is long in one.
 const MAX_HEAD: usize = 64 * 1024;
@@ -29,14 +32,34 @@ const MAX_HEADERS: usize = 128;
 #[derive(Debug, Clone)]
 pub struct ConnectionSlot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
 
+/// Where connections come from, and how they begin.
+pub struct Door {
+    /// Accepts them.
+    pub listener: TcpListener,
+    /// What begins TLS on them; without it they are plain.
+    pub tls: Option<TlsAcceptor>,
+}
+
+impl Door {
+    fn scheme(&self) -> Scheme {
+        if self.tls.is_some() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
+    }
+}
+
 /// Accepts until `stop` is cancelled, then waits until every connection has finished its request. The
-/// caller bounds that wait. Dropping the future tells every connection to finish, too.
-pub async fn serve<H, F>(listener: TcpListener, connections: usize, stop: CancellationToken, handler: H)
+/// caller bounds that wait. Dropping the future tells every connection to finish, too. Each request has the
+/// [`Scheme`] it came by among its extensions.
+pub async fn serve<H, F>(door: Door, slots: Arc<Semaphore>, stop: CancellationToken, handler: H)
 where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    let slots = Arc::new(Semaphore::new(connections));
+    let scheme = door.scheme();
+    let Door { listener, tls } = door;
     let tasks = TaskTracker::new();
     let _stop_on_drop = stop.clone().drop_guard();
     loop {
@@ -50,13 +73,13 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                tasks.spawn(serve_connection(
-                    stream,
+                let connection = Connection {
                     peer,
                     slot,
-                    stop.clone(),
-                    handler.clone(),
-                ));
+                    scheme: scheme.clone(),
+                    stop: stop.clone(),
+                };
+                tasks.spawn(connection.begin(stream, tls.clone(), handler.clone()));
             }
             // Out of descriptors, most likely: let some connections end rather than spin.
             Err(error) => {
@@ -70,42 +93,73 @@ where
     tasks.wait().await;
 }
 
-async fn serve_connection<H, F>(
-    stream: TcpStream,
+/// One connection.
+struct Connection {
     peer: SocketAddr,
     slot: ConnectionSlot,
+    scheme: Scheme,
     stop: CancellationToken,
-    handler: H,
-) where
-    H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Response<ResponseBody>> + Send + 'static,
-{
-    // Streamed tokens are small and must not wait for each other.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "a connection went away at once");
-        return;
-    }
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(slot.clone());
-        let answer = handler(peer, request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+}
+
+impl Connection {
+    async fn begin<H, F>(self, stream: TcpStream, tls: Option<TlsAcceptor>, handler: H)
+    where
+        H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
+    {
+        let peer = self.peer;
+        // Streamed tokens are small and must not wait for each other.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, %error, "a connection went away at once");
+            return;
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%peer, %error, "a connection broke");
+        let Some(tls) = tls else {
+            return self.serve(stream, handler).await;
+        };
+        match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream, handler).await,
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "a client does not speak TLS as this server does");
+            }
+            Err(_) => tracing::debug!(%peer, "a client did not begin TLS in time"),
+        }
+    }
+
+    async fn serve<S, H, F>(self, stream: S, handler: H)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Fn(SocketAddr, Request<Incoming>) -> F + Send + 'static,
+        F: Future<Output = Response<ResponseBody>> + Send + 'static,
+    {
+        let Self {
+            peer,
+            slot,
+            scheme,
+            stop,
+        } = self;
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(slot.clone());
+            request.extensions_mut().insert(scheme.clone());
+            let answer = handler(peer, request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%peer, %error, "a connection broke");
+        }
     }
 }

@@ -19,6 +19,7 @@ pub mod cors;
 pub mod listen;
 pub mod rate;
 mod sts;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
