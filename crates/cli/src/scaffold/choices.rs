@@ -258,6 +258,12 @@ impl Choices {
                 "leave --framework out, or choose protocol HTTP, A2A or AGUI",
             ));
         }
+        if self.framework == Framework::CrewAI && self.provider == ModelProvider::Bedrock {
+            return Err(Conflict::new(
+                "CrewAI's packages for Bedrock and the AgentCore SDK want different versions of boto3",
+                "choose another model provider, or another framework",
+            ));
+        }
         if self.language == Language::TypeScript {
             self.check_typescript()?;
         }
@@ -368,6 +374,12 @@ mod tests {
             ..choices()
         };
         assert!(mcp.check().is_err());
+        let crew = Choices {
+            framework: Framework::CrewAI,
+            provider: ModelProvider::Bedrock,
+            ..choices()
+        };
+        assert!(crew.check().is_err());
         assert_eq!(
             Choices {
                 framework: Framework::None,

@@ -97,11 +97,13 @@ fn agent(framework: Framework, bedrock: bool) -> Vec<(&'static str, String)> {
             template!("models/google_adk_compatible.py"),
             template!("models/google_adk_bedrock.py"),
         ),
-        Framework::CrewAI => (
-            template!("agents/crewai.py"),
-            template!("models/crewai_compatible.py"),
-            template!("models/crewai_bedrock.py"),
-        ),
+        Framework::CrewAI => {
+            let model = template!("models/crewai.py");
+            return vec![
+                ("agent.py", template!("agents/crewai.py").to_owned()),
+                ("model.py", model.to_owned()),
+            ];
+        }
         Framework::None if bedrock => {
             return vec![("agent.py", template!("agents/none_bedrock.py").to_owned())];
         }
@@ -143,8 +145,7 @@ fn requirements(choices: &Choices) -> String {
         (Framework::OpenAIAgents, true) => &["boto3", "openai-agents[litellm]>=0.24,<0.25"],
         // LiteLLM imports mcp without asking for it.
         (Framework::GoogleADK, _) => &["google-adk>=2.13,<3", "litellm>=1.106,<2", "mcp>=2.3,<3"],
-        (Framework::CrewAI, false) => &["crewai>=1.15,<2"],
-        (Framework::CrewAI, true) => &["crewai[bedrock]>=1.15,<2"],
+        (Framework::CrewAI, _) => &["crewai>=1.15,<2"],
         (Framework::None, false) => &["openai>=2.54,<4"],
         (Framework::None, true) => &["boto3"],
     };
