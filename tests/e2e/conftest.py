@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.aws import AgentSession, Aws, Runtime, agent_zip, host_python
+from harness.internet import Internet
 from harness.raw import Signer
 from harness.server import Server
 
@@ -72,9 +73,21 @@ def simulated() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def server(driver: str) -> Iterator[Server]:
+def internet(driver: str) -> Iterator[Internet | None]:
+    """The network outside, if the driver lets agents reach one and it can be made."""
+    if driver != "microvm" or not Internet.possible():
+        yield None
+        return
+    internet = Internet()
+    yield internet
+    internet.close()
+
+
+@pytest.fixture(scope="session")
+def server(driver: str, internet: Internet | None) -> Iterator[Server]:
     """The server that runs agents."""
-    yield from _run(Server(driver, driver))
+    config = {"egress": {"nameservers": [internet.name_server]}} if internet else {}
+    yield from _run(Server(driver, driver, config))
 
 
 @pytest.fixture(scope="session")

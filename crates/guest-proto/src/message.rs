@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -197,6 +198,22 @@ pub struct StartAgent {
     /// Present when the machine will be snapshotted once the agent is healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotHook>,
+    /// Present when the machine has a network card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+}
+
+/// The only network of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// The hardware address of its card, in lower-case hexadecimal with colons.
+    pub card: String,
+    /// Its own address.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix, in bits.
+    pub prefix: u8,
+    /// Where everything else is, and who is asked for names.
+    pub gateway: Ipv4Addr,
 }
 
 /// How processes of the agent hear that they have been restored.
@@ -343,6 +360,7 @@ mod tests {
             working_directory: "/".into(),
             user: None,
             snapshot: None,
+            network: None,
         };
         assert!(!format!("{start:?}").contains("hunter2"));
     }

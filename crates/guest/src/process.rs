@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::console::{chain, say};
 use crate::failure::{Doing as _, Failure};
-use crate::loopback;
+use crate::network;
 use crate::place::Place;
 use crate::serve::Guest;
 
@@ -85,7 +85,7 @@ fn own_network() -> Result<(), Failure> {
         std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).doing(doing)?;
         std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).doing(doing)?;
     }
-    loopback::up()
+    network::loopback_up()
 }
 
 #[expect(unsafe_code, reason = "the safe form is deprecated")]

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::gateway::tls::TlsConfig;
 
 use crate::caps::CapsConfig;
+use crate::egress::EgressConfig;
 
 /// Why the configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// Access keys beside the administrator key.
     pub credentials: Vec<CredentialConfig>,
+    /// What sandboxes may reach outside.
+    pub egress: EgressConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// What an account may have.
@@ -98,6 +101,7 @@ impl Default for Config {
             images_dir: None,
             sandbox: SandboxConfig::default(),
             credentials: Vec::new(),
+            egress: EgressConfig::default(),
             limits: LimitsConfig::default(),
             quotas: QuotasConfig::default(),
             caps: CapsConfig::default(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use coracle_artifact::code::{self, CodeError, CodeStore, CodeStoreError, StoredCode};
 use coracle_artifact::oci::{OciError, OciStore, PullSettings, StoredImage};
-use coracle_store::RuntimeVersion;
+use coracle_store::{RuntimeVersion, StoreError};
 use coracle_supervisor::driver::{Driver, ImageProgram, PrepareError, Program};
 use coracle_types::limits::MAX_CODE_ZIP;
 use coracle_wire::control::{AgentRuntimeArtifact, Code, CodeConfiguration, S3Location};
@@ -41,6 +41,9 @@ pub enum DeployError {
     /// The container image could not be taken here.
     #[error("the container image could not be taken")]
     Image(#[source] OciError),
+    /// The runtime's tags, which say something about its sandboxes.
+    #[error("the tags of the runtime could not be read")]
+    Tags(#[source] StoreError),
     /// The driver failed.
     #[error("the driver could not prepare the version")]
     Prepare(#[source] PrepareError),
@@ -128,7 +131,8 @@ impl Deployer {
             }
         };
         let _slot = inner.slots.acquire().await.ok();
-        let agent = inner.routes.unresolved(version, &config, program);
+        let agent = inner.routes.unresolved(version, &config, program).await;
+        let agent = agent.map_err(DeployError::Tags)?;
         inner.driver.prepare(&agent).await.map_err(|error| match error {
             PrepareError::Refused(reason) => DeployError::Refused(reason),
             error @ PrepareError::Failed(_) => DeployError::Prepare(error),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
+use coracle_egress::NameServersError;
 use coracle_supervisor::driver::Driver;
 use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError};
 use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
@@ -47,6 +48,9 @@ pub enum DriverError {
     /// The work was torn down under way.
     #[error("the preparation was interrupted")]
     Interrupted(#[source] tokio::task::JoinError),
+    /// Nobody to ask for names.
+    #[error("sandboxes would find no names")]
+    NameServers(#[source] NameServersError),
     /// The microVM driver.
     #[error("microVMs cannot be run on this machine")]
     Microvm(#[source] MicrovmError),
@@ -130,6 +134,7 @@ pub fn microvm_config(
             AcceleratorChoice::Kvm => microvm::AcceleratorChoice::Kvm,
             AcceleratorChoice::Tcg => microvm::AcceleratorChoice::Tcg,
         },
+        name_servers: config.egress.name_servers().map_err(DriverError::NameServers)?,
         boot_timeout: BOOT_TIMEOUT,
     })
 }

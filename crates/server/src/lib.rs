@@ -11,6 +11,7 @@ pub mod deploy;
 mod digest;
 pub mod directory;
 pub mod drivers;
+pub mod egress;
 pub mod gateway;
 mod housekeeping;
 pub mod issuers;

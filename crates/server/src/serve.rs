@@ -157,6 +157,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             hibernate_after: config.sandbox.hibernate_after_secs.map(Duration::from_secs),
             session_caps: (&config.caps.session).into(),
             runtime_caps: (&config.caps.runtime).into(),
+            egress: config.egress.clone(),
         },
     ));
     driver.ask(routes.clone());

@@ -12,6 +12,8 @@ pub(crate) const CHANNEL_SOCKET: &str = "channel";
 pub(crate) const QMP_SOCKET: &str = "qmp";
 /// The serial console's socket in the machine's folder.
 pub(crate) const CONSOLE_SOCKET: &str = "console";
+/// The network card's socket in the machine's folder.
+pub(crate) const NETWORK_SOCKET: &str = "network";
 /// The channel in what the monitor says.
 pub(crate) const CHANNEL_ID: &str = "channel";
 
@@ -68,6 +70,15 @@ impl Memory {
     }
 }
 
+/// A network card, whose cable ends in a socket of the machine's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetworkCard {
+    /// Its hardware address.
+    pub address: [u8; 6],
+    /// Largest packet in bytes.
+    pub mtu: u16,
+}
+
 /// A microVM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MachineConfig {
@@ -91,6 +102,8 @@ pub struct MachineConfig {
     pub kernel_arguments: Vec<String>,
     /// Disks.
     pub disks: Vec<Disk>,
+    /// Its network card, if it has one.
+    pub network: Option<NetworkCard>,
 }
 
 /// How the processor architecture of this build shapes a machine.
@@ -154,6 +167,16 @@ impl MachineConfig {
             let device = json!({"driver": "virtio-blk-device", "drive": node(number), "serial": disk.serial});
             add("-device", device.to_string());
         }
+        if let Some(card) = &self.network {
+            let cable = json!({
+                "type": "stream",
+                "id": "network",
+                "server": true,
+                "addr": {"type": "unix", "path": NETWORK_SOCKET},
+            });
+            add("-netdev", cable.to_string());
+            add("-device", card.device());
+        }
         let deny = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
         add("-sandbox", deny.to_owned());
         for flag in ["-nodefaults", "-no-user-config", "-no-reboot", "-nographic"] {
@@ -191,6 +214,19 @@ impl MachineConfig {
             line.push_str(argument);
         }
         line
+    }
+}
+
+impl NetworkCard {
+    fn device(&self) -> String {
+        let address = self.address.map(|byte| format!("{byte:02x}")).join(":");
+        json!({
+            "driver": "virtio-net-device",
+            "netdev": "network",
+            "mac": address,
+            "host_mtu": self.mtu,
+        })
+        .to_string()
     }
 }
 
@@ -257,6 +293,7 @@ mod tests {
                     access: Access::Private,
                 },
             ],
+            network: None,
         }
     }
 
@@ -312,12 +349,27 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_has_no_network_and_no_default_devices() {
+    fn the_machine_has_no_default_devices_and_no_network_but_its_cable() {
         let arguments = config().arguments();
         assert!(arguments.iter().any(|argument| argument == "-nodefaults"));
         assert!(
             !arguments.iter().any(|argument| argument.contains("net")),
             "{arguments:?}"
+        );
+        let network = Some(NetworkCard {
+            address: [2, 0, 0, 0, 0, 0xa],
+            mtu: 9000,
+        });
+        let arguments = MachineConfig { network, ..config() }.arguments();
+        let cable: serde_json::Value = serde_json::from_str(values(&arguments, "-netdev")[0]).unwrap();
+        assert_eq!(
+            (&cable["type"], &cable["addr"]["type"]),
+            (&json!("stream"), &json!("unix"))
+        );
+        let card = values(&arguments, "-device").pop().unwrap();
+        assert!(
+            card.contains("02:00:00:00:00:0a") && card.contains("9000"),
+            "{card}"
         );
     }
 

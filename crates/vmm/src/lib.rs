@@ -1,7 +1,7 @@
 //! Microvms as QEMU processes.
 //!
 //! ```text
-//!  MachineConfig ──arguments──▶ qemu ── sandbox folder: channel, qmp, console (sockets), machine.json, disks
+//!  MachineConfig ──arguments──▶ qemu ── sandbox folder: channel, qmp, console, network (sockets), machine.json, disks
 //!                                 │
 //!  Vm ◀── ended, console tail ────┘
 //! ```
@@ -24,7 +24,7 @@ mod sweep;
 mod tail;
 mod vm;
 
-pub use config::{Accelerator, Access, Disk, MachineConfig, Memory};
+pub use config::{Accelerator, Access, Disk, MachineConfig, Memory, NetworkCard};
 pub use emulation::emulation_arguments;
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
 pub use procfs::{MemoryMap, cpu_time_of_processes_in, memory_of_processes_in};

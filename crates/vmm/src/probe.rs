@@ -149,6 +149,7 @@ impl KvmProbe {
             initramfs: self.initramfs.clone(),
             kernel_arguments: vec![PROBE_ARGUMENT.to_owned()],
             disks: Vec::new(),
+            network: None,
         };
         let unusable = |reason: String| KvmVerdict::Unusable { reason };
         let mut vm = match Vm::spawn(&config, &folder).await {

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, QMP_SOCKET};
+use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, NETWORK_SOCKET, QMP_SOCKET};
 use crate::connect::SocketFolder;
 use crate::own_pages;
 use crate::procfs::{self, MemoryMap};
@@ -180,6 +180,15 @@ impl Vm {
                 console: self.console.lines(REPORTED_LINES).join(" | "),
             }),
         }
+    }
+
+    /// Plugs into the network card's cable: each frame follows its length in four big-endian bytes. A later connection
+    /// can take the place of one that is closed.
+    ///
+    /// # Errors
+    /// When the machine ends first, or has no card.
+    pub async fn network(&mut self) -> Result<UnixStream, VmError> {
+        self.connect(NETWORK_SOCKET).await
     }
 
     /// Connects to the monitor, which serves one connection at a time.

@@ -285,6 +285,13 @@ class Handler(BaseHTTPRequestHandler):
         while True:
             eaten.append(b"x" * CHUNK * 8)
 
+    def do_python(self, code):
+        """Runs code that sets `result`."""
+        self.damage()
+        names = {}
+        exec(code, names)
+        self.answer(names["result"])
+
     def damage(self):
         if not MAY_DO_DAMAGE:
             raise PermissionError("this deployment may do no damage")

@@ -29,7 +29,7 @@ use rustix::time::ClockId;
 
 use crate::console::{chain, say};
 use crate::failure::{Doing as _, Failure};
-use crate::loopback;
+use crate::network;
 use crate::place::{Place, micros};
 use crate::serve::Guest;
 use cgroup::Cgroup;
@@ -112,12 +112,15 @@ impl Machine {
         if let Some(entropy) = &start.entropy_hex {
             seed::add_entropy(entropy)?;
         }
-        loopback::up()?;
+        network::loopback_up()?;
         if let Some(root) = &start.root {
             let scratch = root::switch_to(root)?;
             *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = Some(scratch);
         }
-        identity::mount()?;
+        identity::mount(start.network.as_ref())?;
+        if let Some(network) = &start.network {
+            network::card_up(network)?;
+        }
         identity::renew(&start.hostname)?;
         if let Some(wanted) = &start.snapshot {
             let listeners = Listeners::open(wanted)?;

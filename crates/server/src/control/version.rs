@@ -113,6 +113,15 @@ impl VersionConfig {
             .map_or_else(ServerProtocol::default, |it| it.server_protocol)
     }
 
+    /// The subnets it is in, if its network is not the public one.
+    pub fn subnets(&self) -> Option<&[String]> {
+        let vpc = self.network_configuration.network_mode_config.as_ref();
+        match self.network_configuration.network_mode {
+            NetworkMode::Public => None,
+            NetworkMode::Vpc => Some(vpc.map_or(&[], |vpc| &vpc.subnets)),
+        }
+    }
+
     /// The port the agent listens on.
     pub fn port(&self) -> u16 {
         let configured = self.protocol_configuration.as_ref().and_then(|it| it.port);

@@ -3,14 +3,14 @@
 //! A look-up is remembered until the control plane changes anything at all, which is rare next to invocations.
 //! What is read while a change happens is used but not remembered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use coracle_artifact::code::{CodeStore, CodeStoreError, StoredCode};
 use coracle_auth::policy::Policy;
-use coracle_store::{Owner, RuntimeVersion, Store};
+use coracle_store::{Owner, RuntimeVersion, Store, StoreError};
 use coracle_supervisor::driver::{
     AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, Serving, TemplateSpec,
 };
@@ -28,6 +28,7 @@ use super::target::Policies;
 use super::{caps, environment, hibernation, restore_hook};
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
+use crate::egress::EgressConfig;
 
 /// Most look-ups remembered; beyond it the memory starts over.
 const REMEMBERED: usize = 10_000;
@@ -82,6 +83,8 @@ pub struct RouteSettings {
     pub session_caps: Caps,
     /// The most that all sessions of a runtime together may use within a day.
     pub runtime_caps: Caps,
+    /// What sandboxes may reach outside, unless a runtime's tags say less.
+    pub egress: EgressConfig,
 }
 
 /// The look-ups.
@@ -193,7 +196,16 @@ impl Routes {
             .map_err(refusal)?;
         let config: VersionConfig =
             serde_json::from_str(&version.version.configuration).map_err(Error::internal)?;
-        let mut agent = self.agent(&version, &config, endpoint)?;
+        let arn = version.runtime.arn();
+        let tags = self
+            .store
+            .tags(&InvocationTarget::Runtime(arn.clone()))
+            .await
+            .map_err(refusal)?;
+        let mut agent = self.agent(&version, &config, endpoint, &tags)?;
+        if let Some(template) = &mut agent.template {
+            template.restored = restore_hook::of(&tags, agent.port);
+        }
         let seconds =
             |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
         let lifecycle = &config.lifecycle_configuration;
@@ -201,15 +213,6 @@ impl Routes {
             .settings
             .init_timeout
             .unwrap_or_else(|| config.init_timeout());
-        let arn = version.runtime.arn();
-        let tags = self
-            .store
-            .tags(&InvocationTarget::Runtime(arn.clone()))
-            .await
-            .map_err(refusal)?;
-        if let Some(template) = &mut agent.template {
-            template.restored = restore_hook::of(&tags, agent.port);
-        }
         Ok(Served {
             path: agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
@@ -254,6 +257,7 @@ impl Routes {
         version: &RuntimeVersion,
         config: &VersionConfig,
         endpoint: &EndpointName,
+        tags: &BTreeMap<String, String>,
     ) -> Result<AgentSpec, Error> {
         let resolution = version.version.resolution.as_deref();
         let resolution: Resolution = resolution
@@ -263,17 +267,22 @@ impl Routes {
             .program(config, resolution)
             .ok_or_else(|| Error::internal("the version was made ready as something else than it is"))?;
         let program = program.map_err(Error::internal)?;
-        Ok(self.spec(version, config, endpoint, program))
+        Ok(self.spec(version, config, endpoint, tags, program))
     }
 
     /// What a version would run at its `DEFAULT` endpoint, before it is ready.
-    pub(crate) fn unresolved(
+    ///
+    /// # Errors
+    /// When its tags cannot be read.
+    pub(crate) async fn unresolved(
         &self,
         version: &RuntimeVersion,
         config: &VersionConfig,
         program: Program,
-    ) -> AgentSpec {
-        self.spec(version, config, &EndpointName::default_endpoint(), program)
+    ) -> Result<AgentSpec, StoreError> {
+        let runtime = InvocationTarget::Runtime(version.runtime.arn());
+        let tags = self.store.tags(&runtime).await?;
+        Ok(self.spec(version, config, &EndpointName::default_endpoint(), &tags, program))
     }
 
     /// What was pinned, if that is what the version was deployed as.
@@ -300,6 +309,7 @@ impl Routes {
         version: &RuntimeVersion,
         config: &VersionConfig,
         endpoint: &EndpointName,
+        tags: &BTreeMap<String, String>,
         program: Program,
     ) -> AgentSpec {
         let arn = EndpointArn {
@@ -317,6 +327,7 @@ impl Routes {
             protocol: config.protocol(),
             port: config.port(),
             path: config.path().to_owned(),
+            egress: Arc::new(self.settings.egress.rules(tags, config.subnets())),
             template: (self.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
                 made_for: format!(
                     "{}, version {}, {endpoint}",

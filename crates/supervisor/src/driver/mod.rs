@@ -19,9 +19,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use coracle_egress::Rules;
 use coracle_guest_proto::Channel;
 use coracle_guest_proto::message::StartAgent;
 use coracle_types::{RuntimeKind, SandboxId, ServerProtocol};
+use tokio::sync::mpsc;
 
 /// What a version runs. Two versions with equal specs share everything that is prepared ahead of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub struct AgentSpec {
     pub port: u16,
     /// The path of an invocation.
     pub path: String,
+    /// What its sandboxes may reach outside, with drivers that can tell.
+    pub egress: Arc<Rules>,
     /// Present when sessions are to be restored from a template (platform version `V2`), where the driver can.
     pub template: Option<TemplateSpec>,
 }
@@ -195,6 +199,8 @@ pub struct Booted {
     pub origin: Origin,
     /// The running sandbox.
     pub machine: Box<dyn Machine>,
+    /// What its log is to be told by this host, line by line, while it runs; with drivers that have something to say.
+    pub notices: Option<mpsc::Receiver<String>>,
     /// How long each phase took.
     pub timing: Vec<(BootPhase, Duration)>,
 }

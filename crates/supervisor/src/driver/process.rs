@@ -106,6 +106,7 @@ impl ProcessDriver {
             working_directory: task,
             user: None,
             snapshot: None,
+            network: None,
         })
     }
 }
@@ -166,6 +167,7 @@ impl Driver for ProcessDriver {
             start: Start::Agent(Box::new(start)),
             origin: Origin::Booted,
             machine: Box::new(process),
+            notices: None,
             timing,
         })
     }

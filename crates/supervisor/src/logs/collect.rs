@@ -37,19 +37,27 @@ pub(crate) struct SessionLog {
 }
 
 impl SessionLog {
-    /// Starts to read `stream` until it ends.
+    /// Starts to read `stream` until it ends, and to take what this host has to say beside it.
     pub(crate) fn collect(
         session: SessionKey,
         stream: ChannelStream,
+        notices: Option<mpsc::Receiver<String>>,
         sink: Arc<dyn LogSink>,
         budget: LogBudget,
     ) -> Self {
         let collected = Arc::new(Mutex::new(Collected::new(budget)));
         let (progress, records) = watch::channel(0);
         let (queue, batches) = mpsc::channel(QUEUE);
+        let noting = note_down(notices, Arc::clone(&collected), queue.clone());
         let reading = read(stream, Arc::clone(&collected), progress, queue);
+        let both = async move {
+            tokio::select! {
+                () = reading => {}
+                () = noting => {}
+            }
+        };
         let task = tokio::spawn(async move {
-            tokio::join!(reading, write(session, sink, batches));
+            tokio::join!(both, write(session, sink, batches));
         });
         Self {
             collected,
@@ -162,13 +170,36 @@ impl Collected {
 }
 
 fn note(time: Timestamp, dropped: u64) -> LogLine {
-    let line = format!("[coracle] {dropped} lines were dropped: the session is over its log budget");
+    let text = format!("{dropped} lines were dropped: the session is over its log budget");
+    own_line(time, &text)
+}
+
+/// A line that is this server's, and says so.
+fn own_line(time: Timestamp, text: &str) -> LogLine {
     LogLine {
         time,
         output: Output::Stderr,
-        line,
+        line: format!("[coracle] {text}"),
         partial: false,
     }
+}
+
+/// Writes down what this host has to say, for as long as it is waited for.
+async fn note_down(
+    notices: Option<mpsc::Receiver<String>>,
+    collected: Arc<Mutex<Collected>>,
+    queue: mpsc::Sender<Vec<LogLine>>,
+) {
+    if let Some(mut notices) = notices {
+        while let Some(text) = notices.recv().await {
+            let line = own_line(Timestamp::now(), &text);
+            let (lines, _) = lock(&collected).keep(vec![line]);
+            if queue.send(lines).await.is_err() {
+                break;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn read(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use coracle_guest_proto::message::StartAgent;
 use coracle_guest_proto::{ChannelStream, MuxError};
 use coracle_types::SandboxId;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Context, EndReason, HostFailure, StartPhases};
@@ -24,6 +25,8 @@ pub(crate) struct Reached {
     pub(crate) guest: Guest,
     /// What the agent prints; there has been nobody to read it yet.
     pub(crate) output: ChannelStream,
+    /// What this host has to say to its log.
+    pub(crate) notices: Option<mpsc::Receiver<String>>,
     /// How the agent is to be started; nothing when it runs and is known to be healthy.
     pub(crate) begin: Option<Box<StartAgent>>,
     pub(crate) phases: StartPhases,
@@ -100,6 +103,7 @@ async fn attempt(
         start,
         origin,
         mut machine,
+        notices,
         timing,
     } = tokio::time::timeout(timeout, booting)
         .await
@@ -151,6 +155,7 @@ async fn attempt(
                 machine,
                 guest,
                 output,
+                notices,
                 begin,
                 phases,
             })

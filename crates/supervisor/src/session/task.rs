@@ -152,6 +152,7 @@ impl SessionTask {
             mut machine,
             guest,
             output,
+            notices,
             begin,
             phases,
         } = match self.sandbox(left).await {
@@ -164,6 +165,7 @@ impl SessionTask {
         let log = SessionLog::collect(
             shared.key.clone(),
             output,
+            notices,
             Arc::clone(&context.logs),
             context.config.log_budget,
         );

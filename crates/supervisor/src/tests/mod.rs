@@ -127,6 +127,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
             protocol: ServerProtocol::Http,
             port: 8080,
             path: "/invocations".to_owned(),
+            egress: Default::default(),
             template: None,
         },
         idle_timeout: Duration::from_secs(900),

@@ -62,6 +62,7 @@ impl Bench {
             vcpus: 1,
             scratch_mib: 256,
             accelerator,
+            name_servers: Default::default(),
             boot_timeout: crate::sandbox::PATIENCE,
         };
         Ok(Self {

@@ -65,6 +65,7 @@ pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpe
         protocol: ServerProtocol::Http,
         port: PORT,
         path: "/invocations".into(),
+        egress: Default::default(),
         template: None,
     };
     (store, spec)

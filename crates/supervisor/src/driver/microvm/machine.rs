@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use coracle_egress::Egress;
 use coracle_guest_proto::SNAPSHOT_READY;
 use coracle_types::SandboxId;
 use coracle_vmm::Vm;
@@ -19,6 +20,8 @@ const FAREWELL: Duration = Duration::from_secs(30);
 /// A machine.
 pub(super) struct Microvm {
     pub(super) vm: Vm,
+    /// Its network, which ends with it.
+    pub(super) _egress: Egress,
     /// Present when it can be hibernated.
     pub(super) keepsake: Option<Keepsake>,
 }

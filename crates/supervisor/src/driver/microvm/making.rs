@@ -203,8 +203,12 @@ impl Microvms {
     async fn record(&self, draft: &Draft, agent: &AgentSpec, template: &TemplateSpec) -> Result<(), Cause> {
         let sandbox = SandboxId::new();
         let memory = draft.memory();
-        let PoweredOn { mut vm, channel, .. } =
-            self.power_on(sandbox, agent, Source::Record(&memory)).await?;
+        let PoweredOn {
+            mut vm,
+            channel,
+            egress: _network,
+            ..
+        } = self.power_on(sandbox, agent, Source::Record(&memory)).await?;
         let recorded = async {
             let loaded = self.load(agent).await?;
             let mut start = loaded.start(sandbox);
@@ -225,7 +229,12 @@ impl Microvms {
 
     /// Restores a template once, so that one that cannot be restored is known before it is needed.
     async fn prove(&self, template: &Template, agent: &AgentSpec) -> Result<(), Cause> {
-        let PoweredOn { mut vm, channel, .. } = self
+        let PoweredOn {
+            mut vm,
+            channel,
+            egress: _network,
+            ..
+        } = self
             .power_on(SandboxId::new(), agent, Source::Template(template))
             .await?;
         let resumed = readiness::resumes(channel).await;

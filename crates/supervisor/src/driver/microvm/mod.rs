@@ -35,12 +35,14 @@ use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
+use coracle_egress::{Egress, Link, MAX_PACKET, NameServers};
 use coracle_types::SandboxId;
 use coracle_vmm::{
-    Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, ProbeError, Vm, VmError,
+    Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
+    VmError,
 };
 use tokio::net::UnixStream;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, mpsc};
 
 use self::hibernation::{Hibernated, HibernationStore, Identity};
 use self::machine::{Keepsake, Microvm};
@@ -95,6 +97,8 @@ pub struct MicrovmConfig {
     pub scratch_mib: u32,
     /// What executes guests.
     pub accelerator: AcceleratorChoice,
+    /// Who is asked for names by sandboxes.
+    pub name_servers: NameServers,
     /// How long a guest may take until its program answers.
     pub boot_timeout: Duration,
 }
@@ -308,6 +312,10 @@ impl Microvms {
             initramfs: platform.initramfs.clone(),
             kernel_arguments: kernel_arguments.clone(),
             disks: disks.program.into_iter().chain([scratch]).collect(),
+            network: Some(NetworkCard {
+                address: Link::GUEST_CARD,
+                mtu: MAX_PACKET,
+            }),
         }
     }
 
@@ -345,21 +353,32 @@ impl Microvms {
             passed(BootPhase::Disks);
             let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
+            let cable = vm.network().await;
+            let cable = cable.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
+            let (noting, notices) = coracle_egress::notices();
+            let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
+            let egress = coracle_egress::serve(cable, rules, name_servers, noting);
             passed(BootPhase::Machine);
             let waking = |error: Cause| failed(BootPhase::Kernel)(error);
             bring_back(&mut vm, &source).await.map_err(waking)?;
             let channel = vm.channel(self.config.boot_timeout).await;
             let channel = channel.map_err(|error| waking(error.into()))?;
             passed(BootPhase::Kernel);
-            Ok((vm, channel))
+            Ok((vm, channel, egress, notices))
         };
         let powered_on = powering_on.await;
         if powered_on.is_err() {
             // What cannot be removed now is removed by the next sweep.
             tokio::fs::remove_dir_all(&folder).await.ok();
         }
-        let (vm, channel) = powered_on?;
-        Ok(PoweredOn { vm, channel, timing })
+        let (vm, channel, egress, notices) = powered_on?;
+        Ok(PoweredOn {
+            vm,
+            channel,
+            egress,
+            notices,
+            timing,
+        })
     }
 
     /// A machine restored from the agent's template, if there is one that can be.
@@ -454,6 +473,9 @@ async fn bring_back(vm: &mut Vm, source: &Source<'_>) -> Result<(), Cause> {
 struct PoweredOn {
     vm: Vm,
     channel: UnixStream,
+    egress: Egress,
+    /// What its log is to be told of its network.
+    notices: mpsc::Receiver<String>,
     timing: Vec<(BootPhase, Duration)>,
 }
 
@@ -572,8 +594,10 @@ fn booted(powered_on: PoweredOn, start: Start, origin: Origin, keepsake: Option<
         origin,
         machine: Box::new(Microvm {
             vm: powered_on.vm,
+            _egress: powered_on.egress,
             keepsake,
         }),
+        notices: Some(powered_on.notices),
         timing: powered_on.timing,
     }
 }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
-use coracle_guest_proto::message::{RootFilesystem, SnapshotHook, StartAgent, User};
+use coracle_egress::Link;
+use coracle_guest_proto::message::{Network, RootFilesystem, SnapshotHook, StartAgent, User};
 use coracle_types::{Language, RuntimeKind, SandboxId};
 use coracle_vmm::{Access, Disk};
 
@@ -172,6 +173,12 @@ fn start(
         working_directory,
         user: Some(user),
         snapshot: None,
+        network: Some(Network {
+            card: Link::GUEST_CARD.map(|byte| format!("{byte:02x}")).join(":"),
+            address: Link::GUEST,
+            prefix: Link::PREFIX,
+            gateway: Link::GATEWAY,
+        }),
     }
 }
 

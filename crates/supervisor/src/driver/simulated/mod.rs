@@ -168,6 +168,7 @@ impl SimulatedDriver {
                 paused: Arc::clone(&self.paused),
                 counted: None,
             }),
+            notices: None,
             timing: vec![(BootPhase::Kernel, began.elapsed())],
         }
     }
@@ -225,6 +226,7 @@ impl Driver for SimulatedDriver {
             working_directory: "/".to_owned(),
             user: None,
             snapshot: None,
+            network: None,
         };
         let restored = agent.template.is_some() && agent.environment.contains_key("SIMULATED_RESTORE");
         let (start, origin) = if restored {
