@@ -42,12 +42,14 @@ def test_output_error_and_exit_code(session: AgentSession) -> None:
     assert end == {"exitCode": 3, "status": "COMPLETED"}
 
 
-def test_the_agents_files_memory_and_environment_are_the_commands(session: AgentSession) -> None:
+def test_the_agents_files_folder_and_environment_are_the_commands(session: AgentSession) -> None:
     path = session.do("write", name="/tmp/of-the-agent", text="from the agent")
     assert run(session, f"cat {path}")[0] == "from the agent"
     run(session, "echo from a command > /tmp/of-a-command; chmod 644 /tmp/of-a-command")
     assert session.do("read", name="/tmp/of-a-command") == "from a command\n"
-    assert run(session, "echo $AWS_REGION; pwd")[0].split("\n")[0] != ""
+    region, folder = run(session, "echo $AWS_REGION; pwd")[0].splitlines()
+    assert region
+    assert folder == session.do("whoami")["folder"]
 
 
 def test_a_command_starts_its_session(toolbox) -> None:
