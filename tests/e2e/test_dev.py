@@ -190,7 +190,17 @@ http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Agent).serve_forever()
     try:
         with other.output.open("wb") as file:
             other.process = subprocess.Popen(
-                [BINARIES / "agentcore", "dev", "-b", "--port", str(port), "--env", "GIVEN=by hand", "--region", "eu-west-1"],
+                [
+                    BINARIES / "agentcore",
+                    "dev",
+                    "-b",
+                    "--port",
+                    str(port),
+                    "--env",
+                    "GIVEN=by hand",
+                    "--region",
+                    "eu-west-1",
+                ],
                 cwd=other.folder,
                 env=other.environment,
                 stdout=file,
@@ -252,7 +262,8 @@ def test_the_page_chats_and_shows_what_happens(dev: Dev, browser: str) -> None:
     assert "200 · " in seen["first"]
     assert any("until the answer began" in span for span in seen["spans"])
     assert any("events" in span for span in seen["spans"])
-    assert seen["events"][0].startswith("+0 ms") and "What did I say?" in seen["events"][0]
+    assert seen["events"][0].startswith("+0 ms")
+    assert "What did I say?" in seen["events"][0]
     assert any("strong" in event for event in seen["events"])
     assert "invocation" in seen["output"]
     assert seen["sessions"] >= 2
