@@ -85,7 +85,7 @@ def logged(server: Server, agent: AgentSession, text: str) -> None:
 
 def test_an_agent_reaches_the_internet_by_name_and_by_address(agent: AgentSession, outside: Internet) -> None:
     assert f'"host": "{outside.host(1)}"' in run(agent, FETCH, url="http://host-1.example/hello")
-    assert f'"port": 8443' in run(agent, FETCH, url=f"http://{outside.host(2)}:8443/hello")
+    assert '"port": 8443' in run(agent, FETCH, url=f"http://{outside.host(2)}:8443/hello")
     assert run(agent, DATAGRAM, host=outside.host(1), port=7) == "over there?"
 
 
@@ -122,9 +122,7 @@ def test_what_is_closed_is_not_reached(agent: AgentSession, outside: Internet, s
     logged(server, agent, "name at-10-0-0-1.example leads to 10.0.0.1")
 
 
-def test_a_list_is_all_that_is_reached(
-    toolbox: Runtime, server: Server, outside: Internet, tagged_egress: Any
-) -> None:
+def test_a_list_is_all_that_is_reached(toolbox: Runtime, server: Server, outside: Internet, tagged_egress: Any) -> None:
     tagged_egress(f"host-3.example:80 turns-5.example {outside.host(4)}:8443")
     session = toolbox.session()
     try:

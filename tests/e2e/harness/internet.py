@@ -26,7 +26,7 @@ class Internet:
     def __init__(self) -> None:
         self.number, self._lock = _claim()
         self.namespace = f"coracle-e2e-{self.number}"
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115
         self._remove()
         try:
             self._make()
@@ -85,7 +85,7 @@ def ip(*arguments: str) -> None:
 
 def _claim() -> tuple[int, IO[str]]:
     for number in range(MOST):
-        lock = open(Path(tempfile.gettempdir()) / f"coracle-e2e-internet-{number}", "w")
+        lock = open(Path(tempfile.gettempdir()) / f"coracle-e2e-internet-{number}", "w")  # noqa: SIM115
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
