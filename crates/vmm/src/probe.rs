@@ -155,7 +155,8 @@ impl KvmProbe {
         let mut vm = match Vm::spawn(&config, &folder).await {
             Ok(vm) => vm,
             Err(error) => {
-                std::fs::remove_dir_all(&folder)?;
+                // The machine may have removed it already; what is left is removed by the next sweep.
+                std::fs::remove_dir_all(&folder).ok();
                 return Ok(unusable(format!("{DEVICE} is there, but {error}")));
             }
         };

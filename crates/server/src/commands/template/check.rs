@@ -1,6 +1,7 @@
 //! `coracle template check`: do sessions restored from one template repeat each other?
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use coracle_types::{EndpointName, RuntimeId};
 use http::header::CONTENT_TYPE;
@@ -81,7 +82,7 @@ async fn check(arguments: &Arguments, data_dir: &Path) -> Result<Comparison, Cau
     }
     let said = said.into_iter().collect::<Result<Vec<_>, _>>()?;
     let known = [arn.as_str(), &arguments.payload, &sessions[0], &sessions[1]].join("\n");
-    Ok(compare(&said[0], &said[1], &known))
+    Ok(compare(&said[0], &said[1], &known, SystemTime::now()))
 }
 
 /// What a restored session answers and prints.

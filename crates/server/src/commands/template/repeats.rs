@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use regex::Regex;
 use serde::Serialize;
 
+const DAY_SECS: u64 = 86_400;
 /// The kinds, and what they look like; the first that fits counts.
 const KINDS: [(&str, &str); 8] = [
-    ("random number", r"\b[0-9]+\.[0-9]{8,}\b"),
+    ("random number", r"\b[0-9]+\.[0-9]{6,}\b"),
     (
         "UUID",
         r"(?i:\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b)",
@@ -49,10 +51,12 @@ pub(super) struct Comparison {
     pub(super) repeated: Vec<Repeat>,
 }
 
-/// Compares what two sessions said. What is in `known`, such as the question, may repeat.
-pub(super) fn compare(one: &str, other: &str, known: &str) -> Comparison {
+/// Compares what two sessions said. What is in `known`, such as the question, may repeat, and so may the time.
+pub(super) fn compare(one: &str, other: &str, known: &str, now: SystemTime) -> Comparison {
     let (one, other) = (values(one), values(other));
-    let unknown = one.into_iter().filter(|(value, _)| !known.contains(value));
+    let unknown = one
+        .into_iter()
+        .filter(|(value, _)| !known.contains(value) && !is_time(value, now));
     let unknown: Vec<_> = unknown.collect();
     let mut repeated: Vec<_> = unknown
         .iter()
@@ -93,6 +97,17 @@ fn values(text: &str) -> BTreeMap<&str, &'static str> {
     found
 }
 
+/// Whether it is a number of seconds, or a thousandth, a millionth or a billionth of that, since 1970, within a day.
+fn is_time(value: &str, now: SystemTime) -> bool {
+    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let whole = value.split('.').next().unwrap_or_default();
+    whole.parse().is_ok_and(|value: u64| {
+        [1, 1_000, 1_000_000, 1_000_000_000]
+            .iter()
+            .any(|unit| (value / unit).abs_diff(now) < DAY_SECS)
+    })
+}
+
 /// Words and names are not tokens.
 fn is_mixed(value: &str) -> bool {
     [char::is_uppercase, char::is_lowercase, char::is_numeric]
@@ -106,8 +121,12 @@ mod tests {
 
     use super::*;
 
+    fn now() -> SystemTime {
+        UNIX_EPOCH + std::time::Duration::from_secs(1_795_262_400)
+    }
+
     fn repeated(one: &str, other: &str) -> Vec<String> {
-        let found = compare(one, other, "what is known: 7b1f2c3d4e5f6071");
+        let found = compare(one, other, "what is known: 7b1f2c3d4e5f6071", now());
         found.repeated.iter().map(|repeat| repeat.value.clone()).collect()
     }
 
@@ -124,7 +143,7 @@ mod tests {
             ("token", "xK3f-9aLmQ_27vZt81Bn"),
         ] {
             let text = format!("{{\"value\": \"{value}\"}}");
-            let found = compare(&text, &text, "");
+            let found = compare(&text, &text, "", now());
             assert_eq!(
                 found.repeated,
                 [Repeat {
@@ -133,7 +152,7 @@ mod tests {
                 }],
                 "{value}"
             );
-            assert_eq!(compare(&text, "{}", "").repeated, []);
+            assert_eq!(compare(&text, "{}", "", now()).repeated, []);
         }
     }
 
@@ -151,18 +170,35 @@ mod tests {
     }
 
     #[test]
+    fn two_sessions_may_have_the_same_time() {
+        for time in [
+            "1795262465",
+            "1795262465123",
+            "1795262465.123456",
+            "1795262465123456789",
+        ] {
+            assert_eq!(compare(time, time, "", now()).compared, 0, "{time}");
+        }
+        assert_eq!(
+            compare("1695262465", "1695262465", "", now()).repeated.len(),
+            1,
+            "of a year before"
+        );
+    }
+
+    #[test]
     fn a_value_counts_once_and_as_one_thing() {
         let text = "id 0188f6c2-3f4a-7b1e-9c55-aabbccddeeff, again 0188f6c2-3f4a-7b1e-9c55-aabbccddeeff";
-        let found = compare(text, text, "");
+        let found = compare(text, text, "", now());
         assert_eq!((found.compared, found.repeated.len()), (1, 1));
     }
 
     proptest! {
         #[test]
         fn any_text_is_compared(one in any::<String>(), other in any::<String>()) {
-            let found = compare(&one, &other, "");
+            let found = compare(&one, &other, "", now());
             prop_assert!(found.repeated.len() <= found.compared);
-            prop_assert_eq!(compare(&one, &one, "").repeated.len(), found.compared);
+            prop_assert_eq!(compare(&one, &one, "", now()).repeated.len(), found.compared);
         }
     }
 }
