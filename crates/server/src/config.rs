@@ -129,6 +129,16 @@ pub enum DriverKind {
     Simulated,
 }
 
+/// What becomes of sessions when the server is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum OnStop {
+    /// They end.
+    End,
+    /// Those that are ready go on, for the next server on this data folder to adopt (`microvm` only).
+    Keep,
+}
+
 /// How QEMU runs guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -162,6 +172,8 @@ pub struct SandboxConfig {
     /// maximum as in `1-4`.
     #[serde(deserialize_with = "parsed")]
     pub warm: PoolSize,
+    /// What becomes of sessions when the server is told to stop.
+    pub on_stop: OnStop,
     /// A session that is unused for so many seconds is hibernated (`microvm` only, sessions from a snapshot only).
     /// Never, unless set.
     pub hibernate_after_secs: Option<u64>,
@@ -177,6 +189,7 @@ impl Default for SandboxConfig {
             disk_mib: 8192,
             snapshots: true,
             warm: PoolSize::default(),
+            on_stop: OnStop::End,
             hibernate_after_secs: None,
         }
     }

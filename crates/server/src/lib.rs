@@ -2,6 +2,7 @@
 //!
 //! See `ARCHITECTURE.md` for the way of a request through these modules.
 
+pub mod adoption;
 pub mod caps;
 pub mod code_source;
 pub mod config;

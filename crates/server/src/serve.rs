@@ -1,8 +1,8 @@
 //! A running server: opens everything in a data folder, serves until told to stop, and leaves nothing behind.
 //!
 //! ```text
-//! lock folder → open store → load key → sweep what an earlier server left → listen → ready
-//! SIGTERM → stop accepting → let requests finish (bounded) → end sessions → close store → exit 0
+//! lock folder → open store → load key → listen → take over what an earlier server left → ready
+//! SIGTERM → stop accepting → let requests finish (bounded) → end sessions, or leave them → close store → exit 0
 //! ```
 
 use std::fs::File;
@@ -15,16 +15,16 @@ use std::time::Duration;
 use coracle_artifact::code::{CodeStore, CodeStoreError};
 use coracle_artifact::oci::{OciError, OciStore};
 use coracle_auth::{Credential, CredentialTable, CredentialsFileError, HostAliases};
-use coracle_store::{Store, StoreError, UnixMicros};
-use coracle_supervisor::driver::Driver;
+use coracle_store::{Store, StoreError};
 use coracle_supervisor::{LogBudget, LogFiles, LogFilesConfig, Supervisor, SupervisorConfig};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::adoption::{self, AdoptionError};
 use crate::caps::RuntimeCaps;
 use crate::code_source::CodeSource;
-use crate::config::Config;
+use crate::config::{Config, OnStop};
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
 use crate::data::{
@@ -82,8 +82,8 @@ pub enum ServeError {
     #[error("no sandbox could be made on this machine")]
     Driver(#[from] DriverError),
     /// What an earlier server left.
-    #[error("what an earlier server left cannot be removed")]
-    Sweep(#[source] io::Error),
+    #[error("an earlier server's sandboxes could not be taken over or ended")]
+    Adoption(#[from] AdoptionError),
     /// The certificate.
     #[error("there is no TLS")]
     Tls(#[from] TlsError),
@@ -124,7 +124,6 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     .map_err(folder)?;
     let containers = OciStore::open(data_dir.join("containers"))?;
     let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone()).await?;
-    sweep(driver.as_ref(), &store).await?;
 
     let (listener, address) = listen_on(config.listen).await?;
     let secure = match &config.tls {
@@ -132,20 +131,6 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         None => None,
     };
 
-    let supervisor = Supervisor::new(
-        driver.clone(),
-        Arc::new(StoreDirectory(store.clone())),
-        Arc::new(logs.clone()),
-        SupervisorConfig {
-            max_sessions: config.limits.sessions,
-            memory_reserve: mebibytes(config.limits.memory_reserve_mib),
-            log_budget: LogBudget {
-                total: mebibytes(config.logs.session_mib),
-                ..LogBudget::default()
-            },
-            ..SupervisorConfig::default()
-        },
-    );
     let routes = Arc::new(Routes::new(
         store.clone(),
         code.clone(),
@@ -161,6 +146,22 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         },
     ));
     driver.ask(routes.clone());
+    let orphans = adoption::take_over(driver.as_ref(), &store, &routes).await?;
+    let supervisor = Supervisor::new(
+        driver.clone(),
+        Arc::new(StoreDirectory(store.clone())),
+        Arc::new(logs.clone()),
+        SupervisorConfig {
+            max_sessions: config.limits.sessions,
+            memory_reserve: mebibytes(config.limits.memory_reserve_mib),
+            log_budget: LogBudget {
+                total: mebibytes(config.logs.session_mib),
+                ..LogBudget::default()
+            },
+            ..SupervisorConfig::default()
+        },
+    );
+    orphans.into_iter().for_each(|orphan| supervisor.adopt(orphan));
     let warm_routes = routes.clone();
     let caps = RuntimeCaps {
         store: store.clone(),
@@ -268,7 +269,10 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
 
     stop.cancelled().await;
     tracing::info!("stopping: no new requests; those in flight may finish");
-    supervisor.drain(config.limits.drain()).await;
+    match config.sandbox.on_stop {
+        OnStop::End => supervisor.drain(config.limits.drain()).await,
+        OnStop::Keep => supervisor.leave(config.limits.drain()).await,
+    }
     // What is still open by then has lost its session.
     let closed = async { tokio::join!(futures::future::join_all(connections), websockets.closed()) };
     tokio::time::timeout(LAST_WORDS, closed).await.ok();
@@ -381,20 +385,6 @@ fn credentials(config: &Config, data_dir: &Path) -> Result<CredentialTable, Serv
         table.insert(configured.clone().into());
     }
     Ok(table)
-}
-
-/// Ends what an earlier server left running: first the sandboxes, then their claims.
-async fn sweep(driver: &dyn Driver, store: &Store) -> Result<(), ServeError> {
-    let sandboxes = driver.sweep().await.map_err(ServeError::Sweep)?;
-    let sessions = store
-        .end_older_incarnations("server restarted", UnixMicros::now())
-        .await?;
-    let hibernated = store.hibernated_sandboxes().await?;
-    let sandboxes = sandboxes + driver.keep_only(&hibernated).await.map_err(ServeError::Sweep)?;
-    if sandboxes > 0 || sessions > 0 {
-        tracing::info!(sandboxes, sessions, "removed what an earlier server left");
-    }
-    Ok(())
 }
 
 fn mebibytes(count: u32) -> u64 {

@@ -207,6 +207,35 @@ impl Store {
         Ok(page.cut(items, |item: &Session| item.generation))
     }
 
+    /// Takes over a session that an earlier start of the server owned and left running. `None` when it has another
+    /// generation by now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn adopt(
+        &self,
+        key: &SessionKey,
+        generation: Generation,
+    ) -> Result<Option<Generation>, StoreError> {
+        let mut transaction = self.write().await?;
+        let raised = raise(&mut transaction, "generation").await?;
+        let changed = sqlx::query(
+            "UPDATE session SET incarnation = $1, generation = $2
+             WHERE runtime_id = $3 AND endpoint = $4 AND session_id = $5 AND generation = $6",
+        )
+        .bind(self.incarnation().0)
+        .bind(raised)
+        .bind(key.runtime.as_str())
+        .bind(key.endpoint.as_str())
+        .bind(key.session.as_str())
+        .bind(generation.0)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        transaction.commit().await?;
+        Ok((changed == 1).then_some(Generation(raised)))
+    }
+
     /// Ends every session of earlier starts of the server. Returns how many. Right only once their sandboxes
     /// are known to be gone.
     ///

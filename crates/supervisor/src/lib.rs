@@ -36,7 +36,7 @@ pub use memory::available_memory;
 pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
 pub use session::{
     AcquireError, Cap, CapOf, CapReached, Caps, EndReason, Hibernation, HibernationTotals, HostFailure,
-    SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
+    Orphan, SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,
 };
 pub use shell::{AttachedShell, Keyboard, Screen, ShellError};
 pub use supervisor::{Killed, StopError, Supervisor, SupervisorConfig};

@@ -24,8 +24,8 @@ use crate::memory::{MemoryReserve, available_memory};
 use crate::pool::{PoolInfo, PoolSpec, PoolTotals, Pools, refill};
 use crate::session::life::Verdict;
 use crate::session::{
-    AcquireError, AcquireReply, Cap, CapOf, CapReached, Command, Context, HibernationTotals, SessionHandle,
-    SessionInfo, SessionSpec, SessionTask,
+    AcquireError, AcquireReply, Cap, CapOf, CapReached, Command, Context, HibernationTotals, Orphan,
+    SessionHandle, SessionInfo, SessionSpec, SessionTask,
 };
 
 /// How often a request that met a session in its last moment looks again.
@@ -308,6 +308,22 @@ impl Supervisor {
     /// Refuses every further request, lets those in flight finish until `patience` is over, and ends all
     /// sessions. When this returns, none is left.
     pub async fn drain(&self, patience: Duration) {
+        self.close(patience, false).await;
+    }
+
+    /// As [`Supervisor::drain`], but leaves ready sessions running, where their sandboxes can outlive this server, for
+    /// the next one to [adopt](Supervisor::adopt).
+    pub async fn leave(&self, patience: Duration) {
+        self.close(patience, true).await;
+    }
+
+    /// Takes over a session that an earlier server left running. Before the first request for it.
+    pub fn adopt(&self, orphan: Orphan) {
+        let (task, handle) = SessionTask::adopting(Arc::clone(&self.inner.context), orphan);
+        self.spawn(&mut self.table(), task, handle);
+    }
+
+    async fn close(&self, patience: Duration, stays: bool) {
         let deadline = Instant::now() + patience;
         let sessions: Vec<_> = {
             let mut table = self.table();
@@ -316,7 +332,8 @@ impl Supervisor {
         };
         for session in sessions {
             // One that takes no commands is gone.
-            session.commands.send(Command::Drain(deadline)).await.ok();
+            let drain = Command::Drain { deadline, stays };
+            session.commands.send(drain).await.ok();
         }
         self.inner.pools.close();
         self.inner.tasks.close();
@@ -348,18 +365,24 @@ impl Supervisor {
             return Err(AcquireError::OutOfMemory { available });
         }
         let taken = self.inner.pools.take(key, spec);
-        let (mut task, handle) = SessionTask::new(
+        let (task, handle) = SessionTask::new(
             Arc::clone(&self.inner.context),
             key.clone(),
             Arc::clone(spec),
             request,
             taken,
         );
-        let sandbox = handle.shared.sandbox;
+        self.spawn(&mut table, task, handle);
+        Ok(None)
+    }
+
+    /// Puts a session into the table and lets its task run.
+    fn spawn(&self, table: &mut Table, mut task: SessionTask, handle: SessionHandle) {
+        let (key, sandbox) = (handle.shared.key.clone(), handle.shared.sandbox);
         table.sessions.insert(key.clone(), handle);
         let listed = Listed {
             table: Arc::clone(&self.inner.table),
-            key: key.clone(),
+            key,
             sandbox,
             pools: self.inner.pools.clone(),
         };
@@ -369,7 +392,6 @@ impl Supervisor {
             let _listed = listed;
             Box::pin(task.run()).await;
         });
-        Ok(None)
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {

@@ -62,6 +62,11 @@ impl MemoryDirectory {
         lock(&self.state).reports.clone()
     }
 
+    /// The ownership of a session.
+    pub fn generation(&self, session: &SessionKey) -> Option<Generation> {
+        lock(&self.state).current.get(session).copied().flatten()
+    }
+
     /// How many sessions are claimed.
     pub fn claimed(&self) -> usize {
         lock(&self.state).current.len()

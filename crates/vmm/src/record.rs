@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use coracle_types::SandboxId;
 use serde::{Deserialize, Serialize};
@@ -12,12 +12,15 @@ use crate::procfs;
 const FILE: &str = "machine.json";
 
 /// The process of a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) sandbox: SandboxId,
     pub(crate) pid: u32,
     /// Ids of processes are reused; the pair of id and start time is not.
     pub(crate) start_time: u64,
+    /// The file that the machine's own pages of memory lie over, if it was restored.
+    #[serde(default)]
+    pub(crate) original: Option<PathBuf>,
 }
 
 impl Record {
@@ -26,6 +29,7 @@ impl Record {
             sandbox,
             pid,
             start_time: procfs::start_time(pid)?,
+            original: None,
         })
     }
 
@@ -57,7 +61,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::of(SandboxId::new(), std::process::id()).unwrap();
         record.write(folder.path()).unwrap();
-        assert_eq!(Record::read(folder.path()), Some(record));
+        assert_eq!(Record::read(folder.path()).as_ref(), Some(&record));
         assert!(record.is_alive());
         assert!(
             !Record {

@@ -1,40 +1,59 @@
-//! Ends the machines an earlier server left running, and removes their folders.
+//! Ends the machines an earlier server left running, and removes their folders, but for those that are adopted.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 
+use coracle_types::SandboxId;
+
+use crate::process::handle_of;
 use crate::procfs;
 use crate::record::Record;
 
 /// How long a killed process may take to vanish.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Ends every machine whose folder is in `sandboxes` and removes the folders. Returns how many there were.
+/// What a sweep has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many sandboxes were removed.
+    pub removed: usize,
+    /// Those that were to be kept and run.
+    pub kept: Vec<SandboxId>,
+}
+
+/// Ends every machine whose folder is in `sandboxes` and removes the folders, but for those in `keep` that run.
 /// Blocks; a folder that does not exist holds none.
 ///
 /// # Errors
 /// When a process cannot be ended or a folder not removed.
-pub fn sweep(sandboxes: &Path) -> io::Result<usize> {
+pub fn sweep(sandboxes: &Path, keep: &[SandboxId]) -> io::Result<Swept> {
     let sandboxes = match sandboxes.canonicalize() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Swept::default()),
         sandboxes => sandboxes?,
     };
-    let mut folders = Vec::new();
+    let (mut folders, mut kept, mut kept_folders) = (Vec::new(), Vec::new(), Vec::new());
     for entry in fs::read_dir(&sandboxes)? {
-        folders.push(entry?.path());
+        let folder = entry?.path();
+        match to_be_kept(&folder, keep) {
+            Some(sandbox) => {
+                kept.push(sandbox);
+                kept_folders.push(folder);
+            }
+            None => folders.push(folder),
+        }
     }
     let recorded = folders
         .iter()
         .filter_map(|folder| Record::read(folder))
         .filter(Record::is_alive);
     let mut left: BTreeSet<(u32, u64)> = recorded.map(|record| (record.pid, record.start_time)).collect();
-    left.extend(working_in(&sandboxes)?);
+    left.extend(working_in(&sandboxes, &kept_folders)?);
     for (pid, start_time) in left {
         kill(pid, start_time)?;
     }
@@ -45,15 +64,27 @@ pub fn sweep(sandboxes: &Path) -> io::Result<usize> {
             fs::remove_file(folder)?;
         }
     }
-    Ok(folders.len())
+    Ok(Swept {
+        removed: folders.len(),
+        kept,
+    })
+}
+
+/// The sandbox in this folder, if it is one of these, and its machine runs.
+fn to_be_kept(folder: &Path, keep: &[SandboxId]) -> Option<SandboxId> {
+    let record = Record::read(folder).filter(Record::is_alive)?;
+    let is_its_own = folder.file_name()? == record.sandbox.to_string().as_str();
+    (is_its_own && keep.contains(&record.sandbox)).then_some(record.sandbox)
 }
 
 /// Machines whose working directory is below the folder: also those that were started by a server that was
 /// killed before it could write their record.
-fn working_in(sandboxes: &Path) -> io::Result<Vec<(u32, u64)>> {
+fn working_in(sandboxes: &Path, kept: &[PathBuf]) -> io::Result<Vec<(u32, u64)>> {
     let is_machine = |pid: &u32| {
         procfs::origin(*pid).is_ok_and(|(folder, arguments)| {
-            folder.starts_with(sandboxes) && arguments.iter().any(|argument| argument.starts_with("coracle-"))
+            folder.starts_with(sandboxes)
+                && !kept.iter().any(|kept| folder.starts_with(kept))
+                && arguments.iter().any(|argument| argument.starts_with("coracle-"))
         })
     };
     let machines = procfs::pids()?.into_iter().filter(is_machine);
@@ -64,17 +95,9 @@ fn working_in(sandboxes: &Path) -> io::Result<Vec<(u32, u64)>> {
 
 /// Kills the process that has this id and start time, and waits until it is gone.
 fn kill(pid: u32, start_time: u64) -> io::Result<()> {
-    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+    let Some(process) = handle_of(pid, start_time)? else {
         return Ok(());
     };
-    let process = match rustix::process::pidfd_open(id, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => return Ok(()),
-        process => process?,
-    };
-    // From here on the id cannot pass to another process unnoticed.
-    if procfs::start_time(pid).ok() != Some(start_time) {
-        return Ok(());
-    }
     match rustix::process::pidfd_send_signal(&process, Signal::KILL) {
         Err(rustix::io::Errno::SRCH) => return Ok(()),
         sent => sent?,
@@ -119,7 +142,7 @@ mod tests {
             .write(&recorded_folder)
             .unwrap();
         let mut unrecorded = process_in(&sandboxes.path().join("unrecorded"), "coracle-x");
-        assert_eq!(sweep(sandboxes.path()).unwrap(), 2);
+        assert_eq!(sweep(sandboxes.path(), &[]).unwrap().removed, 2);
         assert!(!recorded.wait().unwrap().success());
         assert!(!unrecorded.wait().unwrap().success());
         assert_eq!(fs::read_dir(sandboxes.path()).unwrap().count(), 0);
@@ -130,7 +153,7 @@ mod tests {
         let sandboxes = tempfile::tempdir().unwrap();
         let mut shell = process_in(&sandboxes.path().join("visited"), "somebody's shell");
         let mut elsewhere = process_in(tempfile::tempdir().unwrap().path(), "coracle-x");
-        sweep(sandboxes.path()).unwrap();
+        sweep(sandboxes.path(), &[]).unwrap();
         for process in [&mut shell, &mut elsewhere] {
             assert!(
                 process.try_wait().unwrap().is_none(),
@@ -143,6 +166,36 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_not_there_is_empty() {
-        assert_eq!(sweep(Path::new("/nowhere/at/all")).unwrap(), 0);
+        let swept = sweep(Path::new("/nowhere/at/all"), &[]).unwrap();
+        assert_eq!(swept, Swept::default());
+    }
+
+    #[test]
+    fn machines_to_be_kept_are_kept_if_they_run_and_their_record_is_theirs() {
+        let sandboxes = tempfile::tempdir().unwrap();
+        let [runs, ended, moved] = [SandboxId::new(), SandboxId::new(), SandboxId::new()];
+        let folder = |sandbox: SandboxId| sandboxes.path().join(sandbox.to_string());
+        let mut process = process_in(&folder(runs), "coracle-x");
+        let record = Record::of(runs, process.id()).unwrap();
+        record.write(&folder(runs)).unwrap();
+        let mut other = process_in(&folder(moved), "coracle-x");
+        // It says that it is another.
+        Record::of(runs, other.id())
+            .unwrap()
+            .write(&folder(moved))
+            .unwrap();
+        fs::create_dir(folder(ended)).unwrap();
+        let dead = Record {
+            sandbox: ended,
+            start_time: record.start_time + 1,
+            ..record
+        };
+        dead.write(&folder(ended)).unwrap();
+        let swept = sweep(sandboxes.path(), &[runs, ended, moved]).unwrap();
+        assert_eq!((swept.removed, swept.kept), (2, vec![runs]));
+        assert!(process.try_wait().unwrap().is_none() && folder(runs).exists());
+        assert!(!other.wait().unwrap().success());
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 }

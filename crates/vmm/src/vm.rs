@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, NETWORK_SOCKET, QMP_SOCKET};
 use crate::connect::SocketFolder;
 use crate::own_pages;
+use crate::process::Process;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
@@ -89,10 +90,12 @@ pub enum VmError {
     },
 }
 
-/// A running machine. Dropping it kills it and removes its folder.
+/// A running machine. Dropping it kills it and removes its folder, unless it is [left](Vm::leave).
 #[derive(Debug)]
 pub struct Vm {
-    child: Child,
+    process: Process,
+    /// It is to outlive this server.
+    is_left: bool,
     pid: u32,
     folder: PathBuf,
     /// The file that its own pages of memory lie over, if it was restored.
@@ -121,7 +124,6 @@ impl Vm {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
             .spawn();
         let mut child = spawned.map_err(|source| VmError::Spawn {
             program: config.qemu.clone(),
@@ -137,7 +139,8 @@ impl Vm {
         let pid = child.id().unwrap_or_default();
         let (console, folder) = (Tail::default(), folder.to_owned());
         let mut vm = Self {
-            child,
+            process: Process::Own(child),
+            is_left: false,
             pid,
             folder,
             original: config.memory.original().map(Path::to_owned),
@@ -148,6 +151,10 @@ impl Vm {
             end: None,
         };
         let record = Record::of(config.sandbox, pid).map_err(VmError::Folder)?;
+        let record = Record {
+            original: vm.original.clone(),
+            ..record
+        };
         let record_folder = vm.folder.clone();
         let written = tokio::task::spawn_blocking(move || record.write(&record_folder)).await;
         written
@@ -157,6 +164,37 @@ impl Vm {
         let console = vm.connect(CONSOLE_SOCKET).await?;
         vm.readers.push(vm.console.collect(console));
         Ok(vm)
+    }
+
+    /// Takes over the machine that an earlier server left running in this folder. It goes on even if it was stopped.
+    ///
+    /// # Errors
+    /// When it has ended or does not answer; nothing is left of it then.
+    pub async fn adopt(folder: &Path) -> Result<Self, VmError> {
+        let gone = || VmError::Ended("nothing is known of how: an earlier server had started it".to_owned());
+        let record = Record::read(folder).ok_or_else(gone)?;
+        let process = Process::adopt(&record).map_err(VmError::Folder)?;
+        let mut vm = Self {
+            process: process.ok_or_else(gone)?,
+            is_left: false,
+            pid: record.pid,
+            folder: folder.to_owned(),
+            original: record.original.filter(|original| original.exists()),
+            sockets: SocketFolder::open(folder).map_err(VmError::Folder)?,
+            console: Tail::default(),
+            complaints: Tail::default(),
+            readers: Vec::new(),
+            end: None,
+        };
+        let console = vm.connect(CONSOLE_SOCKET).await?;
+        vm.readers.push(vm.console.collect(console));
+        vm.go_on().await?;
+        Ok(vm)
+    }
+
+    /// Has the machine outlive this server, for a later one to [adopt](Vm::adopt).
+    pub fn leave(&mut self) {
+        self.is_left = true;
     }
 
     /// Waits until the guest has opened the channel and returns the host's end of it.
@@ -169,7 +207,7 @@ impl Vm {
         let opened = tokio::select! {
             opened = tokio::time::timeout(limit, channel_opened(&mut monitor)) => opened,
             // A machine that ends closes its monitor first, so this side may lose the race.
-            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+            _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
         };
         match opened {
             Ok(Ok(())) => Ok(channel),
@@ -222,7 +260,7 @@ impl Vm {
     async fn take_in(&mut self, mut monitor: Qmp<UnixStream>, state: &[u8]) -> Result<(), VmError> {
         let restored = tokio::select! {
             restored = snapshot::restore(&mut monitor, &self.sockets, state) => restored,
-            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+            _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
         };
         Ok(restored?)
     }
@@ -285,7 +323,7 @@ impl Vm {
         if let Some(end) = &self.end {
             return end.clone();
         }
-        let status = self.child.wait().await;
+        let status = self.process.wait().await;
         for reader in &mut self.readers {
             tokio::time::timeout(OUTPUT_TIMEOUT, reader).await.ok();
         }
@@ -315,7 +353,7 @@ impl Vm {
         while !self.console_says(text) {
             tokio::select! {
                 () = tokio::time::sleep(CONSOLE_LOOK) => {}
-                _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+                _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
             }
             if Instant::now() > deadline {
                 return Err(VmError::Silent {
@@ -331,7 +369,9 @@ impl Vm {
     /// Ends the machine now and waits until nothing is left of it.
     pub async fn destroy(&mut self) {
         // It may have ended by itself.
-        self.child.kill().await.ok();
+        self.is_left = false;
+        self.process.kill();
+        self.process.wait().await.ok();
         let folder = self.folder.clone();
         // A folder that cannot be removed is removed by the next sweep.
         tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder))
@@ -352,7 +392,7 @@ impl Vm {
     async fn connect(&mut self, socket: &'static str) -> Result<UnixStream, VmError> {
         let connected = tokio::select! {
             connected = tokio::time::timeout(SOCKET_TIMEOUT, self.sockets.connect(socket)) => connected,
-            _ = self.child.wait() => return Err(VmError::Ended(self.ended().await)),
+            _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
         };
         connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -362,8 +402,11 @@ impl Vm {
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        // The process is killed by its handle; what cannot be removed here is removed by the next sweep.
-        self.child.start_kill().ok();
+        if self.is_left {
+            return;
+        }
+        // What cannot be removed here is removed by the next sweep.
+        self.process.kill();
         std::fs::remove_dir_all(&self.folder).ok();
     }
 }
@@ -395,9 +438,10 @@ async fn channel_opened(monitor: &mut Qmp<UnixStream>) -> Result<(), QmpError> {
     }
 }
 
-fn report(status: &io::Result<ExitStatus>, complaints: &[String], console: &[String]) -> String {
+fn report(status: &io::Result<Option<ExitStatus>>, complaints: &[String], console: &[String]) -> String {
     let mut report = match status {
-        Ok(status) => format!("QEMU ended with {status}"),
+        Ok(Some(status)) => format!("QEMU ended with {status}"),
+        Ok(None) => "QEMU ended (it was started by an earlier server, so how is unknown)".to_owned(),
         Err(error) => format!("QEMU ended unseen ({error})"),
     };
     for (what, lines) in [("it said", complaints), ("the console said", console)] {

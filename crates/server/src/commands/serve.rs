@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use coracle_server::config::{AcceleratorChoice, Config, DriverKind};
+use coracle_server::config::{AcceleratorChoice, Config, DriverKind, OnStop};
 use coracle_server::gateway::tls::{TlsConfig, TlsFiles};
 use coracle_server::serve;
 use coracle_supervisor::PoolSize;
@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// How microVMs run.
     #[arg(long)]
     accelerator: Option<AcceleratorChoice>,
+    /// What becomes of sessions when the server is told to stop [default: end].
+    #[arg(long, value_name = "WHAT")]
+    on_stop: Option<OnStop>,
     /// Sandboxes that stand ready for each endpoint: a number, or minimum and maximum as in 1-4 [default: 0].
     #[arg(long, value_name = "N")]
     warm: Option<PoolSize>,
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
     config.sandbox.driver = arguments.driver.unwrap_or(config.sandbox.driver);
     config.sandbox.accelerator = arguments.accelerator.unwrap_or(config.sandbox.accelerator);
     config.sandbox.warm = arguments.warm.unwrap_or(config.sandbox.warm);
+    config.sandbox.on_stop = arguments.on_stop.unwrap_or(config.sandbox.on_stop);
     let data_dir = arguments.data_dir.unwrap_or_else(crate::default_data_dir);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {

@@ -1,7 +1,7 @@
 //! How many sessions an account may have at once.
 //!
-//! Counted here and not in the store: sessions end with this server, and one that is about to start must count
-//! already, or requests that come together would pass the quota together.
+//! Counted here and not in the store: one that is about to start must count already, or requests that come together
+//! would pass the quota together. A session adopted from an earlier server counts from its next request on.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

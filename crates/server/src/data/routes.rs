@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coracle_artifact::code::{CodeStore, CodeStoreError, StoredCode};
 use coracle_auth::policy::Policy;
-use coracle_store::{Owner, RuntimeVersion, Store, StoreError};
+use coracle_store::{Owner, RuntimeVersion, Session, Store, StoreError};
 use coracle_supervisor::driver::{
     AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, Serving, TemplateSpec,
 };
@@ -136,6 +136,15 @@ impl Routes {
         endpoint: &EndpointName,
     ) -> Result<Arc<SessionSpec>, Error> {
         let served = self.find(owner, runtime, endpoint, None).await?;
+        Ok(Arc::clone(&served.spec))
+    }
+
+    /// What a session runs that was started before.
+    pub(crate) async fn session_runs(&self, session: &Session) -> Result<Arc<SessionSpec>, Error> {
+        let (key, version) = (&session.key, Some(session.version));
+        let served = self
+            .find(&session.owner, &key.runtime, &key.endpoint, version)
+            .await?;
         Ok(Arc::clone(&served.spec))
     }
 

@@ -165,6 +165,32 @@ async fn a_restarted_server_finds_and_ends_the_sessions_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_session_is_adopted_once_and_lives_on_under_a_new_generation() {
+    let fixture = Fixture::new().await;
+    let new = session_of(&fixture.ready("hello").await, 1);
+    let first = granted(&fixture.store, &new).await;
+    assert!(fixture.store.mark_ready(&new.key, first).await.unwrap());
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    let second = store.adopt(&new.key, first).await.unwrap().unwrap();
+    assert!(second > first);
+    assert_eq!(store.adopt(&new.key, first).await.unwrap(), None);
+    assert_eq!(
+        store.end_older_incarnations("restarted", at(30)).await.unwrap(),
+        0
+    );
+    let session = store.session(&new.key).await.unwrap().unwrap();
+    assert_eq!((session.generation, session.started_at), (second, at(10)));
+    assert_eq!((session.state, session.owner), (SessionState::Ready, owner()));
+    assert!(
+        !store
+            .end(&new.key, first, End::plain("late"), at(40))
+            .await
+            .unwrap()
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_was_superseded_claims_nothing() {
     let fixture = Fixture::new().await;
     let id = fixture.ready("hello").await;

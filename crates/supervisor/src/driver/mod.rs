@@ -23,6 +23,9 @@ use coracle_egress::Rules;
 use coracle_guest_proto::Channel;
 use coracle_guest_proto::message::StartAgent;
 use coracle_types::{RuntimeKind, SandboxId, ServerProtocol};
+pub use coracle_vmm::Swept;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// What a version runs. Two versions with equal specs share everything that is prepared ahead of time.
@@ -158,6 +161,8 @@ pub enum Start {
     },
     /// To catch up with the time: the agent runs already, as it did when it was hibernated.
     GoOn,
+    /// Nothing: the agent runs already, as it did under an earlier server.
+    Adopted,
 }
 
 /// How a sandbox came to be.
@@ -174,6 +179,8 @@ pub enum Origin {
     Warm,
     /// Its session was hibernated, and goes on.
     Woken,
+    /// An earlier server left it running.
+    Adopted,
 }
 
 impl Origin {
@@ -185,6 +192,7 @@ impl Origin {
             Self::BootedInstead => "booted_instead",
             Self::Warm => "warm",
             Self::Woken => "woken",
+            Self::Adopted => "adopted",
         }
     }
 }
@@ -235,6 +243,16 @@ pub trait Machine: Send + Sync {
     /// Processor time it has used, as the host counts it; zero once it has ended.
     fn cpu_time(&self) -> Duration;
 
+    /// Keeps beside it what a later server has to know to go on with it. It need not survive the machine.
+    fn note(&self, note: &Note) {
+        let _ = note;
+    }
+
+    /// Lets it outlive this server, for a later one to [adopt](Driver::adopt). Says whether that can be.
+    fn leave(&mut self) -> bool {
+        false
+    }
+
     /// Whether it can be hibernated.
     fn can_hibernate(&self) -> bool {
         false
@@ -266,6 +284,29 @@ pub trait Machine: Send + Sync {
     /// When it does not obey; it is then to be destroyed.
     async fn go_on(&mut self) -> Result<(), PauseError> {
         Err(PauseError::unsupported())
+    }
+}
+
+/// What a later server has to know of a session to go on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// When a request last began or ended, in Unix milliseconds.
+    pub last_used_unix_millis: i64,
+    /// Its agent was busy by its own word.
+    pub is_busy: bool,
+    /// How long the sandbox had run, in milliseconds.
+    pub run_millis: u64,
+    /// Its memory times time, in mebibyte-seconds.
+    pub memory_mib_seconds: u64,
+}
+
+impl Note {
+    /// How long the session has been unused by now.
+    pub(crate) fn unused(&self) -> Duration {
+        let millis = Timestamp::now()
+            .as_millisecond()
+            .saturating_sub(self.last_used_unix_millis);
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 }
 
@@ -354,10 +395,28 @@ pub trait Driver: Send + Sync + 'static {
         false
     }
 
-    /// Ends whatever an earlier server left running and removes what it left on disk. Called once, before
-    /// the first boot. Returns how many sandboxes were removed.
+    /// Ends whatever an earlier server left running and removes what it left on disk, but for sandboxes among `keep`
+    /// that run and can be [adopted](Driver::adopt). Called once, before the first boot.
     ///
     /// # Errors
     /// When left-overs cannot be removed.
-    async fn sweep(&self) -> Result<usize, std::io::Error>;
+    async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, std::io::Error>;
+
+    /// Takes over a sandbox that a sweep has kept, which runs this agent. Nothing is left of it when that fails.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or has ended since.
+    async fn adopt(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError> {
+        let _ = (sandbox, agent);
+        Err(BootError {
+            phase: BootPhase::Machine,
+            source: "sandboxes of this driver end with their server".into(),
+        })
+    }
+
+    /// What was last [noted](Machine::note) of a sandbox.
+    async fn last_note(&self, sandbox: SandboxId) -> Option<Note> {
+        let _ = sandbox;
+        None
+    }
 }

@@ -20,7 +20,7 @@ use tokio::process::{Child, Command};
 
 use super::{
     AgentSpec, BootError, BootPhase, Booted, CodeProgram, Driver, Machine, MemoryUse, Origin, PrepareError,
-    Program, Start, launch,
+    Program, Start, Swept, launch,
 };
 
 /// How long the guest may take to end what it started.
@@ -172,9 +172,9 @@ impl Driver for ProcessDriver {
         })
     }
 
-    async fn sweep(&self) -> Result<usize, io::Error> {
+    async fn sweep(&self, _keep: &[SandboxId]) -> Result<Swept, io::Error> {
         let sandboxes = self.sandboxes();
-        tokio::task::spawn_blocking(move || coracle_vmm::sweep(&sandboxes)).await?
+        tokio::task::spawn_blocking(move || coracle_vmm::sweep(&sandboxes, &[])).await?
     }
 }
 

@@ -46,6 +46,8 @@ pub enum EndReason {
     CapReached(CapReached),
     /// The server is going down.
     Drained,
+    /// The server is going down; the session goes on under the next one.
+    Left,
     /// It was not used for so long that it was hibernated. It goes on when it is used again.
     Hibernated,
     /// It was not used for its idle timeout.
@@ -112,6 +114,7 @@ impl EndReason {
             Self::Killed => "killed",
             Self::CapReached(_) => "cap_reached",
             Self::Drained => "drained",
+            Self::Left => "left",
             Self::Hibernated => "hibernated",
             Self::Idle => "idle",
             Self::LifetimeOver => "lifetime",
@@ -129,6 +132,7 @@ impl EndReason {
             Verdict::Killed => Self::Killed,
             Verdict::CapReached(reached) => Self::CapReached(reached),
             Verdict::Drained => Self::Drained,
+            Verdict::Left => Self::Left,
             Verdict::Hibernated => Self::Hibernated,
             Verdict::Idle => Self::Idle,
             Verdict::LifetimeOver => Self::LifetimeOver,
@@ -152,6 +156,7 @@ impl fmt::Display for EndReason {
             Self::Killed => f.write_str("the operator killed the session"),
             Self::CapReached(reached) => reached.fmt(f),
             Self::Drained => f.write_str("the server is shutting down"),
+            Self::Left => f.write_str("the server is being restarted, and the session goes on then"),
             Self::Hibernated => f.write_str("the session was idle and is hibernated"),
             Self::Idle => f.write_str("the session was idle for too long"),
             Self::LifetimeOver => f.write_str("the session's maximum lifetime was over"),
@@ -252,7 +257,7 @@ impl From<&SessionEnd> for AcquireError {
                 HostFailure::Directory(DirectoryError::OwnedByAnother) => Self::InProgress,
                 _ => Self::Host(failure),
             },
-            EndReason::Drained => Self::ShuttingDown,
+            EndReason::Drained | EndReason::Left => Self::ShuttingDown,
             EndReason::CapReached(reached) => Self::CapReached(reached),
             EndReason::Hibernated
             | EndReason::Stopped

@@ -61,6 +61,8 @@ pub(crate) enum Verdict {
     CapReached(CapReached),
     /// The server is going down.
     Drained,
+    /// The server is going down, and its sandbox stays for the next one.
+    Left,
     /// Unused for so long that it is hibernated.
     Hibernated,
     /// Unused for the idle timeout.
@@ -143,6 +145,12 @@ pub(crate) struct Life {
     probe_began: Option<Instant>,
     asked_to_stop: Option<Verdict>,
     drain_until: Option<Instant>,
+    /// Whether its sandbox stays when it is drained.
+    stays: bool,
+    /// Whether its agent was busy by its own word when the end began.
+    was_busy: bool,
+    /// When an adopted session was last used under an earlier server.
+    used_before: Option<Instant>,
 }
 
 impl Life {
@@ -158,6 +166,9 @@ impl Life {
             probe_began: None,
             asked_to_stop: None,
             drain_until: None,
+            stays: false,
+            was_busy: false,
+            used_before: None,
         }
     }
 
@@ -191,9 +202,18 @@ impl Life {
         matches!(self.phase, Phase::Stopping) || self.asked_to_stop.is_some()
     }
 
+    /// Whether the agent is busy by its own word, or was when its end began.
+    pub(crate) fn is_busy(&self) -> bool {
+        match &self.phase {
+            Phase::Ready(health) => health.busy,
+            Phase::Stopping => self.was_busy,
+            Phase::Booting | Phase::Warming { .. } => false,
+        }
+    }
+
     /// Whether anything holds the idle timer off.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.requests > self.quiet || matches!(self.phase, Phase::Ready(Health { busy: true, .. }))
+        self.requests > self.quiet || self.is_busy()
     }
 
     /// A request was admitted or waits.
@@ -237,6 +257,13 @@ impl Life {
         }
     }
 
+    /// It was begun so long ago under an earlier server, and was last used so long ago.
+    pub(crate) fn is_adopted(&mut self, now: Instant, age: Duration, unused: Duration) {
+        self.rules.max_lifetime = self.rules.max_lifetime.saturating_sub(age);
+        self.last_request = now.checked_sub(unused).unwrap_or(now);
+        self.used_before = Some(self.last_request);
+    }
+
     /// It is never to be hibernated.
     pub(crate) fn stay_awake(&mut self) {
         self.rules.hibernate_after = None;
@@ -254,13 +281,15 @@ impl Life {
         first
     }
 
-    /// The session ends as soon as it is unused, at the latest at `deadline`.
-    pub(crate) fn drain(&mut self, deadline: Instant) {
+    /// The session ends as soon as it is unused, at the latest at `deadline`. Its sandbox may stay.
+    pub(crate) fn drain(&mut self, deadline: Instant, stays: bool) {
         self.drain_until = Some(deadline);
+        self.stays = stays;
     }
 
     /// The sandbox or the agent ended by itself.
     pub(crate) fn ended(&mut self) {
+        self.was_busy = self.is_busy();
         self.phase = Phase::Stopping;
     }
 
@@ -279,7 +308,7 @@ impl Life {
                 self.phase = Phase::Ready(Health {
                     busy,
                     reported_update: time_of_last_update,
-                    last_update: now,
+                    last_update: self.used_before.unwrap_or(now),
                     failures: 0,
                     last_failure: String::new(),
                     next_probe: now + PROBE_INTERVAL,
@@ -310,7 +339,7 @@ impl Life {
             return Next::WaitUntil(now + NO_TIMER);
         }
         if let Some(verdict) = self.verdict(now) {
-            self.phase = Phase::Stopping;
+            self.ended();
             return Next::End(verdict);
         }
         if self.probe_began.is_none() && self.must_be_probed_to_hibernate(now) {
@@ -350,8 +379,15 @@ impl Life {
         if due(Some(self.created + self.rules.max_lifetime)) {
             return Some(Verdict::LifetimeOver);
         }
-        if due(self.drain_until) || (self.drain_until.is_some() && !self.is_in_use()) {
-            return Some(Verdict::Drained);
+        let stays = self.stays && self.is_ready();
+        // An agent that is busy by its own word goes on with it.
+        let is_in_use = if stays {
+            self.requests > self.quiet
+        } else {
+            self.is_in_use()
+        };
+        if due(self.drain_until) || (self.drain_until.is_some() && !is_in_use) {
+            return Some(if stays { Verdict::Left } else { Verdict::Drained });
         }
         match &self.phase {
             Phase::Warming { last_failure, .. } if due(self.init_deadline()) => {

@@ -5,13 +5,15 @@ use std::time::Duration;
 use coracle_types::Consumption;
 use tokio::time::Instant;
 
-use crate::driver::MemoryUse;
+use crate::driver::{MemoryUse, Note};
 
 const BYTE_MILLIS_PER_MIB_SECOND: u128 = 1024 * 1024 * 1000;
 
 /// Adds up samples. Between two of them, memory counts as the later one found it.
 #[derive(Debug)]
 pub(crate) struct Meter {
+    /// What it had run before it was metered here.
+    ran: Duration,
     since: Instant,
     sampled: Instant,
     cpu: Duration,
@@ -22,10 +24,20 @@ impl Meter {
     /// A meter of a sandbox that begins now.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
+            ran: Duration::ZERO,
             since: now,
             sampled: now,
             cpu: Duration::ZERO,
             memory_byte_millis: 0,
+        }
+    }
+
+    /// A meter of a sandbox that has run under an earlier server. Its processor time is counted by the host.
+    pub(crate) fn going_on(now: Instant, note: &Note) -> Self {
+        Self {
+            ran: Duration::from_millis(note.run_millis),
+            memory_byte_millis: u128::from(note.memory_mib_seconds) * BYTE_MILLIS_PER_MIB_SECOND,
+            ..Self::new(now)
         }
     }
 
@@ -41,7 +53,7 @@ impl Meter {
     pub(crate) fn used(&self) -> Consumption {
         let memory = self.memory_byte_millis / BYTE_MILLIS_PER_MIB_SECOND;
         Consumption {
-            time: self.sampled - self.since,
+            time: self.ran + (self.sampled - self.since),
             cpu: self.cpu,
             memory_mib_seconds: u64::try_from(memory).unwrap_or(u64::MAX),
         }

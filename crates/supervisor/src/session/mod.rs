@@ -23,6 +23,11 @@
 //! busy, hibernated: its sandbox is kept in files and its task ends. To callers it is a session that is there: the next
 //! request begins a task that wakes it, a stop forgets it. The directory knows it across restarts of the server.
 //!
+//! **Adoption.** A server that starts finds the sandboxes that an earlier one left running, by accident or on purpose,
+//! and has a task for each of them begin where the earlier one's was: it reconnects to the guest, and the session is
+//! ready. Its clocks go on by what was noted last, every few seconds, beside the sandbox. Requests that come meanwhile
+//! wait. Where that fails, nothing is left of the sandbox, and the session begins afresh.
+//!
 //! **Who may do what.** The session's task alone changes its state; everyone else sends it commands and reads
 //! what it publishes. What to do and when is decided by [`life::Life`], which has no clock and no I/O; the task
 //! does it. What is claimed, booted and started is undone in the opposite order by the function that did it,
@@ -59,7 +64,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coracle_types::{AccountId, Consumption, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{AccountId, Consumption, Generation, SandboxId, SessionKey, VersionNumber};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -102,6 +107,23 @@ pub struct SessionSpec {
     pub caps: Caps,
     /// How much all sessions of its runtime together may use within a day.
     pub runtime_caps: Caps,
+}
+
+/// A session that an earlier server left running.
+#[derive(Debug)]
+pub struct Orphan {
+    /// Which session.
+    pub key: SessionKey,
+    /// What it runs.
+    pub spec: Arc<SessionSpec>,
+    /// The sandbox it runs in.
+    pub sandbox: SandboxId,
+    /// This server's ownership of it.
+    pub generation: Generation,
+    /// How long ago it first began.
+    pub age: Duration,
+    /// What earlier sandboxes of it used.
+    pub used: Consumption,
 }
 
 /// When a session is hibernated, and for how long. Its agent's word that it is busy keeps it awake.
@@ -267,7 +289,9 @@ struct Published {
 }
 
 impl Shared {
-    fn new(key: SessionKey, spec: &SessionSpec, sandbox: SandboxId) -> Self {
+    fn new(key: SessionKey, spec: &SessionSpec, sandbox: SandboxId, age: Duration) -> Self {
+        let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
+        let now = Timestamp::now();
         let published = Published {
             state: SessionState::Starting,
             last_request: Instant::now(),
@@ -285,7 +309,7 @@ impl Shared {
             version: spec.version,
             sandbox,
             agent_port: spec.agent.port,
-            started: Timestamp::now(),
+            started: now.saturating_sub(age).unwrap_or(now),
             published: Mutex::new(published),
             ended: watch::Sender::new(None),
         }
@@ -343,7 +367,12 @@ pub(crate) enum Command {
     /// End for this reason; the answer says whether this is the first to ask.
     Stop(life::Verdict, oneshot::Sender<bool>),
     /// End once unused, at the latest at this moment.
-    Drain(Instant),
+    Drain {
+        /// The moment.
+        deadline: Instant,
+        /// Whether its sandbox is to stay for a later server, if it can.
+        stays: bool,
+    },
 }
 
 /// Reaches a session's task.

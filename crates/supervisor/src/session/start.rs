@@ -87,6 +87,17 @@ pub(crate) async fn wake(
         .map_err(|error| error.failure)
 }
 
+/// Takes over what an earlier server left running. Nothing is left of it when that fails.
+pub(crate) async fn adopt(
+    context: &Context,
+    sandbox: SandboxId,
+    agent: &AgentSpec,
+) -> Result<Reached, HostFailure> {
+    attempt(context, sandbox, agent, context.driver.adopt(sandbox, agent))
+        .await
+        .map_err(|error| error.failure)
+}
+
 fn warn_of_boot(sandbox: SandboxId, error: &(dyn Error + 'static)) {
     tracing::warn!(%sandbox, error, "a restored sandbox did not resume; another one is booted instead");
 }
@@ -140,6 +151,7 @@ async fn attempt(
                 }
                 None
             }
+            Start::Adopted => None,
             // Its agent was healthy when it was hibernated.
             Start::GoOn => {
                 guest.go_on().await.map_err(HostFailure::Guest)?;

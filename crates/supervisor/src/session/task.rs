@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::life::{Admission, Life, Next, Probe, Rules, Verdict};
 use super::{
-    AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, QUEUE, Reached, SessionEnd,
+    AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, Orphan, QUEUE, Reached, SessionEnd,
     SessionHandle, SessionSpec, Shared, StartPhases, start,
 };
 use crate::directory::{Claimed, DirectoryError, Left};
@@ -35,12 +35,6 @@ use ending::{NEWS_TIMEOUT, shut_down, why_closed};
 const MEASURED: Duration = Duration::from_secs(5);
 /// How often, if it may not use more than so much.
 const MEASURED_WITH_CAPS: Duration = Duration::from_secs(1);
-
-/// What is known of an agent that was healthy when its sandbox was paused.
-const HEALTHY: Probe = Probe::Healthy {
-    busy: false,
-    time_of_last_update: None,
-};
 
 /// Everything a session's task owns but for the sandbox itself.
 pub(crate) struct SessionTask {
@@ -60,6 +54,10 @@ pub(crate) struct SessionTask {
     meter: Meter,
     /// A sandbox from a pool.
     taken: Option<Taken>,
+    /// The session that it takes over.
+    orphan: Option<Orphan>,
+    /// Whether that one's agent was busy by its own word when it was last heard of.
+    was_busy: bool,
 }
 
 /// What a running session needs to be served.
@@ -80,14 +78,37 @@ impl SessionTask {
         first: AcquireReply,
         taken: Option<Taken>,
     ) -> (Self, SessionHandle) {
+        let sandbox = taken.as_ref().map_or_else(SandboxId::new, |taken| taken.sandbox);
+        let (mut task, handle) = Self::of_sandbox(context, key, spec, sandbox, Duration::ZERO);
+        task.life.request_began(Instant::now());
+        task.waiting.push(first);
+        task.taken = taken;
+        (task, handle)
+    }
+
+    /// A session that takes over where an earlier server's was, and the handle to it.
+    pub(crate) fn adopting(context: Arc<Context>, orphan: Orphan) -> (Self, SessionHandle) {
+        let (key, spec) = (orphan.key.clone(), Arc::clone(&orphan.spec));
+        let (mut task, handle) = Self::of_sandbox(context, key, spec, orphan.sandbox, orphan.age);
+        task.used_before = orphan.used;
+        task.orphan = Some(orphan);
+        (task, handle)
+    }
+
+    fn of_sandbox(
+        context: Arc<Context>,
+        key: SessionKey,
+        spec: Arc<SessionSpec>,
+        sandbox: SandboxId,
+        age: Duration,
+    ) -> (Self, SessionHandle) {
         let rules = Rules {
             idle_timeout: spec.idle_timeout,
             max_lifetime: spec.max_lifetime,
             init_timeout: spec.init_timeout,
             hibernate_after: spec.hibernation.map(|hibernation| hibernation.after),
         };
-        let sandbox = taken.as_ref().map_or_else(SandboxId::new, |taken| taken.sandbox);
-        let shared = Arc::new(Shared::new(key, &spec, sandbox));
+        let shared = Arc::new(Shared::new(key, &spec, sandbox, age));
         let (sender, commands) = mpsc::channel(QUEUE);
         let (usage, usages) = mpsc::unbounded_channel();
         let handle = SessionHandle {
@@ -95,23 +116,21 @@ impl SessionTask {
             commands: sender,
         };
         let now = Instant::now();
-        let mut life = Life::new(rules, now);
-        life.request_began(now);
-        let (waiting, phases) = (vec![first], StartPhases::default());
-        let (used_before, meter) = (Consumption::default(), Meter::new(now));
         let task = Self {
             context,
             shared,
             spec,
-            life,
+            life: Life::new(rules, now),
             commands,
             usages,
             usage,
-            waiting,
-            phases,
-            used_before,
-            meter,
-            taken,
+            waiting: Vec::new(),
+            phases: StartPhases::default(),
+            used_before: Consumption::default(),
+            meter: Meter::new(now),
+            taken: None,
+            orphan: None,
+            was_busy: false,
         };
         (task, handle)
     }
@@ -120,9 +139,17 @@ impl SessionTask {
     pub(crate) async fn run(&mut self) {
         tracing::debug!(session = %self.shared.key, sandbox = %self.shared.sandbox, "session begins");
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
-        let claim = context
-            .directory
-            .claim(&shared.key, shared.version, shared.sandbox);
+        let orphan = self.orphan.as_ref().map(|orphan| orphan.generation);
+        let claim = async {
+            let directory = &context.directory;
+            match orphan {
+                Some(generation) => Ok(Claimed {
+                    generation,
+                    left: None,
+                }),
+                None => directory.claim(&shared.key, shared.version, shared.sandbox).await,
+            }
+        };
         let Claimed { generation, left } = match self.attend(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
@@ -138,6 +165,10 @@ impl SessionTask {
                 .known_end()
                 .unwrap_or_else(|| SessionEnd::plain(&reason))
         };
+        if matches!(reason, EndReason::Left) {
+            tracing::debug!(session = %shared.key, sandbox = %shared.sandbox, "session is left to the next server");
+            return;
+        }
         if let Err(error) = self.give_back(generation, &end).await {
             let error: &dyn Error = &error;
             tracing::warn!(session = %shared.key, error, "the end of a session could not be recorded");
@@ -161,7 +192,9 @@ impl SessionTask {
         };
         self.phases = phases;
         self.shared.published().phases = phases;
-        self.meter = Meter::new(Instant::now());
+        if self.orphan.is_none() {
+            self.meter = Meter::new(Instant::now());
+        }
         let log = SessionLog::collect(
             shared.key.clone(),
             output,
@@ -183,7 +216,9 @@ impl SessionTask {
             self.attend(context.driver.forget(shared.sandbox)).await;
             return EndReason::Killed;
         }
-        self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
+        if !matches!(reason, EndReason::Left) {
+            self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
+        }
         drop(machine);
         self.attend(log.finish()).await;
         reason
@@ -208,7 +243,10 @@ impl SessionTask {
             generation,
             agent_started: Instant::now(),
         };
-        let reason = self.start_agent_and_serve(running, begin).await;
+        let mut reason = self.start_agent_and_serve(running, begin).await;
+        if matches!(reason, EndReason::Left) && !machine.leave() {
+            reason = EndReason::Drained;
+        }
         self.life.ended();
         self.measure(machine);
         self.publish();
@@ -221,7 +259,7 @@ impl SessionTask {
             self.attend(guest.announce_snapshot()).await.ok();
         } else if !matches!(
             reason,
-            EndReason::AgentExited(_) | EndReason::NotStarted(_) | EndReason::HostFailed(_)
+            EndReason::AgentExited(_) | EndReason::NotStarted(_) | EndReason::HostFailed(_) | EndReason::Left
         ) {
             let (grace, kill) = (self.context.config.stop_grace, self.shared.kill.clone());
             self.attend(kill.run_until_cancelled(shut_down(guest, machine, grace)))
@@ -245,7 +283,12 @@ impl SessionTask {
             self.life.stay_awake();
         }
         self.life.agent_started(Instant::now());
-        if is_healthy && let Err(reason) = self.learn(HEALTHY, &running).await {
+        // What is known of an agent that was healthy when it was last heard of.
+        let healthy = Probe::Healthy {
+            busy: self.was_busy,
+            time_of_last_update: None,
+        };
+        if is_healthy && let Err(reason) = self.learn(healthy, &running).await {
             return reason;
         }
         self.serve(&mut running).await
@@ -394,7 +437,7 @@ impl SessionTask {
                 }
                 reply.send(first).ok();
             }
-            Command::Drain(deadline) => self.life.drain(deadline),
+            Command::Drain { deadline, stays } => self.life.drain(deadline, stays),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Most tests run on a paused clock: time passes when nothing else can happen, so hours of a session's life
 //! take milliseconds and every deadline is exact.
 
+mod adopting;
 mod caps;
 mod ending;
 mod hibernating;

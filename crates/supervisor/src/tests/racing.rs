@@ -9,7 +9,7 @@ use coracle_types::SandboxId;
 use futures::future::join_all;
 
 use super::*;
-use crate::driver::{BootError, Booted, Driver, PrepareError};
+use crate::driver::{BootError, Booted, Driver, PrepareError, Swept};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_session_never_runs_twice_whoever_starts_and_stops_it() {
@@ -75,8 +75,8 @@ impl Driver for Clumsy {
         self.simulated.boot(sandbox, agent).await
     }
 
-    async fn sweep(&self) -> io::Result<usize> {
-        self.simulated.sweep().await
+    async fn sweep(&self, keep: &[SandboxId]) -> io::Result<Swept> {
+        self.simulated.sweep(keep).await
     }
 }
 

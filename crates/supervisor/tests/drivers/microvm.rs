@@ -269,7 +269,7 @@ async fn what_a_killed_server_left_is_swept_away() {
     std::mem::forget(machine);
     drop(connection);
     assert!(processes_in(&bench.sandboxes()) > 0);
-    assert_eq!(bench.driver.sweep().await.unwrap(), 1);
+    assert_eq!(bench.driver.sweep(&[]).await.unwrap().removed, 1);
     let begun = Instant::now();
     while processes_in(&bench.sandboxes()) > 0 {
         assert!(
@@ -394,7 +394,11 @@ async fn a_damaged_template_is_not_used_but_made_again() {
 
     // A later server.
     let bench = bench.restarted();
-    assert_eq!(bench.driver.sweep().await.unwrap(), 1, "the half-made template");
+    assert_eq!(
+        bench.driver.sweep(&[]).await.unwrap().removed,
+        1,
+        "the half-made template"
+    );
     let booted = bench.driver.boot(SandboxId::new(), &bench.agent).await.unwrap();
     assert_eq!(booted.origin, Origin::BootedInstead);
     drop(booted);

@@ -125,6 +125,7 @@ impl Connection {
             bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
         };
         let request = match start {
+            Start::Adopted => return,
             Start::Agent(mut start) => {
                 start.entropy_hex = start.entropy_hex.map(|_| entropy());
                 Request::Start(start)

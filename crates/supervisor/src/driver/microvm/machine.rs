@@ -11,8 +11,8 @@ use coracle_types::SandboxId;
 use coracle_vmm::Vm;
 
 use super::hibernation::{HibernationStore, Identity};
-use super::{Cause, blocking};
-use crate::driver::{HibernateError, Machine, MemoryUse, PauseError};
+use super::{Cause, adoption, blocking};
+use crate::driver::{HibernateError, Machine, MemoryUse, Note, PauseError};
 
 /// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -22,6 +22,8 @@ pub(super) struct Microvm {
     pub(super) vm: Vm,
     /// Its network, which ends with it.
     pub(super) _egress: Egress,
+    /// The machine's folder.
+    pub(super) folder: PathBuf,
     /// Present when it can be hibernated.
     pub(super) keepsake: Option<Keepsake>,
 }
@@ -78,6 +80,17 @@ impl Machine for Microvm {
 
     fn cpu_time(&self) -> Duration {
         self.vm.cpu_time()
+    }
+
+    fn note(&self, note: &Note) {
+        if let Err(error) = adoption::keep_note(&self.folder, note) {
+            tracing::debug!(%error, "what is known of a session could not be noted for later servers");
+        }
+    }
+
+    fn leave(&mut self) -> bool {
+        self.vm.leave();
+        true
     }
 
     fn can_hibernate(&self) -> bool {

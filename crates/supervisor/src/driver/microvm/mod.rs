@@ -17,6 +17,7 @@
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
 //! any of them. What is missing is made where a recipe exists.
 
+mod adoption;
 mod checksum;
 mod hibernation;
 mod machine;
@@ -50,7 +51,9 @@ use self::making::Making;
 use self::program::Loaded;
 use self::template::{Template, TemplateStore};
 pub use self::template::{TemplateInfo, templates};
-use super::{AgentSpec, BootError, BootPhase, Booted, Driver, Origin, PrepareError, Serving, Start};
+use super::{
+    AgentSpec, BootError, BootPhase, Booted, Driver, Note, Origin, PrepareError, Serving, Start, Swept,
+};
 
 const SCRATCH_DISK: &str = "scratch";
 /// A machine's private disk in its folder.
@@ -353,11 +356,8 @@ impl Microvms {
             passed(BootPhase::Disks);
             let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
-            let cable = vm.network().await;
-            let cable = cable.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
-            let (noting, notices) = coracle_egress::notices();
-            let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
-            let egress = coracle_egress::serve(cable, rules, name_servers, noting);
+            let network = self.network(&mut vm, agent).await;
+            let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
             passed(BootPhase::Machine);
             let waking = |error: Cause| failed(BootPhase::Kernel)(error);
             bring_back(&mut vm, &source).await.map_err(waking)?;
@@ -433,11 +433,50 @@ impl Microvms {
         Ok((powered_on, machine.identity))
     }
 
+    /// Plugs a machine's network card in. Also returns what its log is to be told of it.
+    async fn network(
+        &self,
+        vm: &mut Vm,
+        agent: &AgentSpec,
+    ) -> Result<(Egress, mpsc::Receiver<String>), VmError> {
+        let cable = vm.network().await?;
+        let (noting, notices) = coracle_egress::notices();
+        let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
+        Ok((coracle_egress::serve(cable, rules, name_servers, noting), notices))
+    }
+
+    fn booted(
+        &self,
+        sandbox: SandboxId,
+        powered_on: PoweredOn,
+        start: Start,
+        origin: Origin,
+        keepsake: Option<Keepsake>,
+    ) -> Booted {
+        Booted {
+            channel: Box::new(powered_on.channel),
+            start,
+            origin,
+            machine: Box::new(Microvm {
+                vm: powered_on.vm,
+                _egress: powered_on.egress,
+                folder: self.sandboxes().join(sandbox.to_string()),
+                keepsake,
+            }),
+            notices: Some(powered_on.notices),
+            timing: powered_on.timing,
+        }
+    }
+
     fn keepsake(&self, sandbox: SandboxId, identity: Identity) -> Keepsake {
+        let folder = self.sandboxes().join(sandbox.to_string());
+        if let Err(error) = adoption::keep_identity(&folder, &identity) {
+            tracing::warn!(%sandbox, %error, "a sandbox could not be described for later servers");
+        }
         Keepsake {
             store: Arc::clone(&self.hibernated),
             sandbox,
-            folder: self.sandboxes().join(sandbox.to_string()),
+            folder,
             identity,
         }
     }
@@ -523,7 +562,8 @@ impl Driver for MicrovmDriver {
                     kernel_arguments,
                 };
                 let keepsake = Some(this.keepsake(sandbox, identity));
-                return Ok(booted(
+                return Ok(this.booted(
+                    sandbox,
                     restored,
                     Start::Resume { hostname },
                     Origin::Restored,
@@ -538,7 +578,8 @@ impl Driver for MicrovmDriver {
             phase: BootPhase::Disks,
             source,
         })?;
-        Ok(booted(
+        Ok(this.booted(
+            sandbox,
             powered_on,
             Start::Agent(Box::new(loaded.start(sandbox))),
             origin,
@@ -560,7 +601,7 @@ impl Driver for MicrovmDriver {
             source,
         })?;
         let keepsake = Some(this.keepsake(sandbox, identity));
-        Ok(booted(powered_on, Start::GoOn, Origin::Woken, keepsake))
+        Ok(this.booted(sandbox, powered_on, Start::GoOn, Origin::Woken, keepsake))
     }
 
     async fn forget(&self, hibernated: SandboxId) {
@@ -580,25 +621,31 @@ impl Driver for MicrovmDriver {
         true
     }
 
-    async fn sweep(&self) -> Result<usize, io::Error> {
+    async fn adopt(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError> {
+        let this = &self.0;
+        let adopted = this.adopt(sandbox, agent).await;
+        let (powered_on, identity) = adopted.map_err(|source| BootError {
+            phase: BootPhase::Machine,
+            source,
+        })?;
+        let keepsake = identity.map(|identity| this.keepsake(sandbox, identity));
+        Ok(this.booted(sandbox, powered_on, Start::Adopted, Origin::Adopted, keepsake))
+    }
+
+    async fn last_note(&self, sandbox: SandboxId) -> Option<Note> {
+        self.0.last_note(sandbox).await
+    }
+
+    async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, io::Error> {
         let (sandboxes, templates) = (self.0.sandboxes(), Arc::clone(&self.0.templates));
         // Machines first: one of them may be writing a template.
-        blocking(move || Ok(coracle_vmm::sweep(&sandboxes)? + templates.sweep()?)).await
-    }
-}
-
-fn booted(powered_on: PoweredOn, start: Start, origin: Origin, keepsake: Option<Keepsake>) -> Booted {
-    Booted {
-        channel: Box::new(powered_on.channel),
-        start,
-        origin,
-        machine: Box::new(Microvm {
-            vm: powered_on.vm,
-            _egress: powered_on.egress,
-            keepsake,
-        }),
-        notices: Some(powered_on.notices),
-        timing: powered_on.timing,
+        let keep = keep.to_vec();
+        blocking(move || {
+            let mut swept = coracle_vmm::sweep(&sandboxes, &keep)?;
+            swept.removed += templates.sweep()?;
+            Ok(swept)
+        })
+        .await
     }
 }
 

@@ -62,8 +62,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Machine, MemoryUse, Origin, PauseError,
-    PrepareError, Start,
+    AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Machine, MemoryUse, Note, Origin,
+    PauseError, PrepareError, Start, Swept,
 };
 use cable::Cable;
 
@@ -80,6 +80,9 @@ pub struct SimulatedDriver {
     boots: AtomicUsize,
     power: Mutex<CancellationToken>,
     hibernated: Arc<Mutex<HashMap<SandboxId, Kept>>>,
+    /// Those that no supervisor has, and what was noted of them.
+    left: Arc<Mutex<HashMap<SandboxId, Kept>>>,
+    notes: Arc<Mutex<HashMap<SandboxId, Note>>>,
     guests: Mutex<Vec<Weak<guest::Sandbox>>>,
 }
 
@@ -164,6 +167,8 @@ impl SimulatedDriver {
                 kept: Some(kept),
                 task: Some(task),
                 hibernated: Arc::clone(&self.hibernated),
+                left: Arc::clone(&self.left),
+                notes: Arc::clone(&self.notes),
                 pause,
                 paused: Arc::clone(&self.paused),
                 counted: None,
@@ -268,9 +273,26 @@ impl Driver for SimulatedDriver {
         true
     }
 
-    async fn sweep(&self) -> Result<usize, std::io::Error> {
-        // Simulated sandboxes end with their process.
-        Ok(0)
+    async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, std::io::Error> {
+        let mut left = lock(&self.left);
+        let all = left.len();
+        left.retain(|sandbox, _| keep.contains(sandbox));
+        Ok(Swept {
+            removed: all - left.len(),
+            kept: left.keys().copied().collect(),
+        })
+    }
+
+    async fn adopt(&self, sandbox: SandboxId, _agent: &AgentSpec) -> Result<Booted, BootError> {
+        let kept = lock(&self.left).remove(&sandbox).ok_or_else(|| BootError {
+            phase: BootPhase::Machine,
+            source: "there is nothing to adopt".into(),
+        })?;
+        Ok(self.plugged_in(sandbox, kept, Start::Adopted, Origin::Adopted, Instant::now()))
+    }
+
+    async fn last_note(&self, sandbox: SandboxId) -> Option<Note> {
+        lock(&self.notes).get(&sandbox).cloned()
     }
 }
 
@@ -280,6 +302,8 @@ struct SimulatedMachine {
     kept: Option<Kept>,
     task: Option<JoinHandle<()>>,
     hibernated: Arc<Mutex<HashMap<SandboxId, Kept>>>,
+    left: Arc<Mutex<HashMap<SandboxId, Kept>>>,
+    notes: Arc<Mutex<HashMap<SandboxId, Note>>>,
     pause: watch::Sender<bool>,
     paused: Arc<AtomicUsize>,
     /// Its place among those that stand still.
@@ -314,6 +338,17 @@ impl Machine for SimulatedMachine {
     async fn destroy(&mut self) {
         self.power_off();
         self.unplugged().await;
+    }
+
+    fn note(&self, note: &Note) {
+        lock(&self.notes).insert(self.sandbox, note.clone());
+    }
+
+    fn leave(&mut self) -> bool {
+        if let Some(kept) = self.kept.take() {
+            lock(&self.left).insert(self.sandbox, kept);
+        }
+        true
     }
 
     fn can_hibernate(&self) -> bool {

@@ -210,11 +210,11 @@ fn a_stop_is_for_the_first_who_asks_and_nobody_is_admitted_after_it() {
 #[test]
 fn draining_waits_for_requests_until_its_deadline() {
     let (mut life, start) = ready();
-    life.drain(start + secs(20));
+    life.drain(start + secs(20), false);
     assert_eq!(life.next(start), Next::End(Verdict::Drained));
     let (mut life, start) = ready();
     life.request_began(start);
-    life.drain(start + secs(20));
+    life.drain(start + secs(20), false);
     assert_eq!(
         run(&mut life, start, || Some(healthy())),
         (Verdict::Drained, start + secs(20))
@@ -309,7 +309,7 @@ proptest! {
                             Verdict::LifetimeOver => now >= start + RULES.max_lifetime,
                             Verdict::NeverHealthy(_) => !was_ready && now >= start + RULES.init_timeout,
                             Verdict::Unhealthy(_) => was_ready && failures >= FAILURES_UNTIL_DEAD,
-                            Verdict::Asked | Verdict::Killed | Verdict::CapReached(_) | Verdict::Drained => false,
+                            Verdict::Asked | Verdict::Killed | Verdict::CapReached(_) | Verdict::Drained | Verdict::Left => false,
                         };
                         prop_assert!(justified, "{verdict:?}");
                         prop_assert_eq!(life.admission(), Admission::Refuse);

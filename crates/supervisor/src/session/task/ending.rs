@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_guest_proto::message::Request;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Running, SessionTask};
-use crate::driver::{Machine, MemoryUse};
+use crate::driver::{Machine, MemoryUse, Note};
 use crate::guest::Guest;
 use crate::session::life::Verdict;
 use crate::session::{AcquireError, CapOf, CapReached, EndReason, HostFailure, SessionEnd, SessionState};
@@ -34,10 +35,24 @@ impl SessionTask {
                 published.memory = memory;
             }
         }
+        self.note(machine);
         if let Some(cap) = self.spec.caps.reached_by(&used) {
             let of = CapOf::Session;
             self.life.ask_to_stop(Verdict::CapReached(CapReached { of, cap }));
         }
+    }
+
+    /// Tells later servers where the session is.
+    fn note(&self, machine: &dyn Machine) {
+        let of_sandbox = self.meter.used();
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let unused = millis(self.life.last_request().elapsed());
+        machine.note(&Note {
+            last_used_unix_millis: Timestamp::now().as_millisecond().saturating_sub(unused),
+            is_busy: self.life.is_busy(),
+            run_millis: u64::try_from(of_sandbox.time.as_millis()).unwrap_or(u64::MAX),
+            memory_mib_seconds: of_sandbox.memory_mib_seconds,
+        });
     }
 
     pub(super) fn turn_away(&mut self, error: &AcquireError) {

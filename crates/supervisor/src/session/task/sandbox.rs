@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_types::Generation;
 use tokio::time::Instant;
 
 use super::SessionTask;
 use crate::directory::{DirectoryError, Left};
-use crate::driver::Machine;
+use crate::driver::{Machine, Note};
 use crate::pool::Taken;
+use crate::session::meter::Meter;
 use crate::session::{EndReason, HostFailure, Reached, SessionEnd, start};
 
 impl SessionTask {
@@ -62,13 +64,35 @@ impl SessionTask {
         }
     }
 
-    /// A sandbox: woken, from a pool, or made now.
+    /// Reconnects to the sandbox of an earlier server's session, whose clocks go on.
+    async fn adopt(&mut self, age: Duration) -> Result<Reached, EndReason> {
+        let (context, spec) = (Arc::clone(&self.context), Arc::clone(&self.spec));
+        let (session, sandbox) = (self.shared.key.clone(), self.shared.sandbox);
+        let note = self.attend(context.driver.last_note(sandbox)).await;
+        let adopting = start::adopt(&context, sandbox, &spec.agent);
+        let reached = self.attend(adopting).await.map_err(EndReason::host)?;
+        let now = Instant::now();
+        self.life
+            .is_adopted(now, age, note.as_ref().map_or(age, Note::unused).min(age));
+        if let Some(note) = note {
+            self.was_busy = note.is_busy;
+            self.meter = Meter::going_on(now, &note);
+        }
+        tracing::info!(%session, %sandbox, "session adopted from an earlier server");
+        Ok(reached)
+    }
+
+    /// A sandbox: adopted, woken, from a pool, or made now.
     pub(super) async fn sandbox(&mut self, left: Option<Left>) -> Result<Reached, EndReason> {
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
             Arc::clone(&self.spec),
         );
+        if let Some(orphan) = &self.orphan {
+            let age = orphan.age;
+            return self.adopt(age).await;
+        }
         let created = Instant::now();
         let taken = self.taken.take();
         if let Some(left) = left

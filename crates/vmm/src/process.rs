@@ -1,0 +1,109 @@
+//! The process of a machine: a child of this server, or one that an earlier server started and left.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::time::Timespec;
+use tokio::process::Child;
+
+use crate::record::Record;
+
+/// How often an adopted process is looked at while its end is awaited.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A running machine monitor. Dropping it does nothing to it.
+#[derive(Debug)]
+pub(crate) enum Process {
+    /// Our child.
+    Own(Child),
+    /// Somebody else's by now; a handle that names it and never a later process of the same id.
+    Adopted(OwnedFd),
+}
+
+impl Process {
+    /// The process that a record names, unless it has ended.
+    pub(crate) fn adopt(record: &Record) -> io::Result<Option<Self>> {
+        let Some(handle) = handle_of(record.pid, record.start_time)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self::Adopted(handle)))
+    }
+
+    /// Waits until it has ended. How is known of children only.
+    pub(crate) async fn wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        match self {
+            Self::Own(child) => child.wait().await.map(Some),
+            Self::Adopted(handle) => {
+                // Its channel closes as it ends, so nobody waits long for this.
+                while !has_ended(handle)? {
+                    tokio::time::sleep(LOOK).await;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends it at once. It may have ended.
+    pub(crate) fn kill(&mut self) {
+        match self {
+            Self::Own(child) => child.start_kill().ok(),
+            Self::Adopted(handle) => rustix::process::pidfd_send_signal(handle, Signal::KILL).ok(),
+        };
+    }
+}
+
+fn has_ended(handle: &OwnedFd) -> io::Result<bool> {
+    let mut polled = [PollFd::new(handle, PollFlags::IN)];
+    Ok(rustix::event::poll(&mut polled, Some(&Timespec::default()))? > 0)
+}
+
+/// A handle to the process with this id and start time; `None` when it has ended, whoever has its id now.
+pub(crate) fn handle_of(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(None);
+    };
+    let handle = match rustix::process::pidfd_open(id, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => return Ok(None),
+        handle => handle?,
+    };
+    // From here on the id cannot pass to another process unnoticed.
+    let is_it = crate::procfs::start_time(pid).is_ok_and(|found| found == start_time);
+    Ok(is_it.then_some(handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use coracle_types::SandboxId;
+
+    use super::*;
+
+    fn sleeper() -> std::process::Child {
+        std::process::Command::new("sleep").arg("60").spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_adopted_process_is_waited_for_and_ended() {
+        let mut child = sleeper();
+        let record = Record::of(SandboxId::new(), child.id()).unwrap();
+        let mut adopted = Process::adopt(&record).unwrap().unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(100), adopted.wait()).await;
+        assert!(early.is_err(), "it runs");
+        adopted.kill();
+        assert!(adopted.wait().await.unwrap().is_none());
+        child.wait().unwrap();
+        assert!(Process::adopt(&record).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_later_process_of_the_same_id_is_not_adopted() {
+        let mut child = sleeper();
+        let record = Record::of(SandboxId::new(), child.id()).unwrap();
+        assert!(handle_of(record.pid, record.start_time + 1).unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
