@@ -13,36 +13,43 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from harness.aws import AGENTS, host_python, new_session_id
 from harness.clients import CLIENTS
 from harness.packages import installed
 from harness.processes import users_of
-from harness.server import BINARIES, LOGS, PATH, ROOT
+from harness.server import BINARIES, CACHE, LOGS, PATH, ROOT
 from harness.waiting import wait_until
+from javascript import NODE, npm_packages
 
 SDK = ("bedrock-agentcore==1.25.0",)
 MCP = ("mcp==2.3.0",)
+OTEL = ("opentelemetry-distro==0.66b2", "opentelemetry-exporter-otlp-proto-http==1.45.2")
+TSX = "tsx@4.23.15"
 BROWSER_DRIVER = ("playwright==1.65.2",)
 # An agent imports for long under load.
 READY_TIMEOUT = 90
+# Packages are downloaded first.
+INSTALL_TIMEOUT = 200
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Dev:
     """A project, and the `agentcore dev` that runs in it."""
 
-    def __init__(self, folder: Path, main: str, protocol: str, packages: Path | None) -> None:
+    def __init__(self, folder: Path, main: str, protocol: str, packages: Path | None, language: str = "Python") -> None:
         self.folder = folder
-        self.main = folder / "app" / "agent" / "main.py"
+        is_python = language == "Python"
+        self.main = folder / "app" / "agent" / ("main.py" if is_python else "main.ts")
         self.main.parent.mkdir(parents=True)
         self.main.write_text(main)
         variables = [{"name": "PYTHONPATH", "value": str(packages)}] if packages else []
         runtime = {
             "name": "agent",
-            "entrypoint": "main.py",
+            "entrypoint": self.main.name,
             "codeLocation": "app/agent/",
-            "runtimeVersion": host_python(),
+            "runtimeVersion": host_python() if is_python else "NODE_22",
             "protocol": protocol,
             "requestHeaderAllowlist": ["X-Team"],
             "envVars": variables,
@@ -50,11 +57,11 @@ class Dev:
         (folder / "agentcore").mkdir()
         (folder / "agentcore" / "agentcore.json").write_text(json.dumps({"name": "dev", "runtimes": [runtime]}))
         inherited = {key: text for key, text in os.environ.items() if not key.startswith(("AWS_", "PYTHON"))}
-        self.environment = inherited | {"PATH": PATH, "HOME": str(folder)}
+        self.environment = inherited | {"PATH": f"{NODE.parent}:{PATH}", "HOME": str(folder)}
         self.process: subprocess.Popen[bytes] | None = None
         self.output = folder / "output"
 
-    def start(self, *arguments: str) -> None:
+    def launch(self, *arguments: str) -> None:
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [BINARIES / "agentcore", "dev", "--no-browser", *arguments],
@@ -63,6 +70,9 @@ class Dev:
                 stdout=file,
                 stderr=file,
             )
+
+    def start(self, *arguments: str) -> None:
+        self.launch(*arguments)
         wait_until("the agent to be ready", lambda: self.phase() == "ready", READY_TIMEOUT)
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -149,6 +159,16 @@ def test_pages_of_others_reach_nothing(dev: Dev) -> None:
     assert get(dev.url, Host="rebound.example") == 403
 
 
+ECHO = """
+    @app.websocket
+    async def echo(websocket, context):
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(f"{text} again")
+    app.run()
+"""
+
+
 def test_a_change_starts_it_again_and_a_mistake_is_told(dev: Dev) -> None:
     text = dev.main.read_text()
     try:
@@ -156,11 +176,25 @@ def test_a_change_starts_it_again_and_a_mistake_is_told(dev: Dev) -> None:
         refused = dev.run("invoke", "--dev", "hello", code=6)
         assert "An error occurred when starting the runtime" in refused.stderr
         assert "the tide is out" in refused.stderr
-        dev.change(text.replace("Hello! You said", "Ahoy! You said"), "ready")
+        assert "hint: the terminal of `agentcore dev`" in refused.stderr
+        dev.change(text.replace("Hello! You said", "Ahoy! You said").replace("app.run()", ECHO), "ready")
         assert "Ahoy!" in dev.run("invoke", "--dev", "hello").stdout
+        with connect(dev.url.replace("http://", "ws://") + "ws", open_timeout=60) as websocket:
+            for text_sent in ("one", "two"):
+                websocket.send(text_sent)
+                assert websocket.recv(60) == f"{text_sent} again"
     finally:
         dev.change(text, "ready")
     assert "Hello!" in dev.run("invoke", "--dev", "hello").stdout
+
+
+def own_spans(dev: Dev) -> list[dict[str, Any]]:
+    """The spans of the first request, as far as the agent has told of them."""
+    with urllib.request.urlopen(dev.url + "_dev/events", timeout=30) as events:
+        for line in events:
+            if line.startswith(b"data:") and (event := json.loads(line[5:]))["type"] == "trace":
+                return event["spans"]
+    return []
 
 
 def test_the_next_port_is_taken_when_one_is_not_free(dev: Dev, tmp_path: Path) -> None:
@@ -168,12 +202,15 @@ def test_the_next_port_is_taken_when_one_is_not_free(dev: Dev, tmp_path: Path) -
     port = int(dev.url.rstrip("/").rsplit(":", 1)[1])
     agent = """
 import http.server, json, os
+from opentelemetry import trace
 class Agent(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer(200, {"status": "HealthyBusy"})
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         seen = {name.lower(): value for name, value in self.headers.items()}
+        with trace.get_tracer("agent").start_as_current_span("weigh anchor", attributes={"chains": 2}):
+            pass
         self.answer(500 if request["prompt"] == "fail" else 200, {"headers": seen, "region": os.environ["AWS_REGION"],
             "secret": os.environ.get("SECRET"), "given": os.environ.get("GIVEN")})
     def answer(self, status, content):
@@ -186,27 +223,11 @@ class Agent(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Agent).serve_forever()
 """
     other = Dev(tmp_path, agent, "HTTP", None)
+    (other.main.parent / "requirements.txt").write_text("\n".join(OTEL))
     (tmp_path / "agentcore" / ".env.local").write_text("SECRET='from the file'\n")
     try:
-        with other.output.open("wb") as file:
-            other.process = subprocess.Popen(
-                [
-                    BINARIES / "agentcore",
-                    "dev",
-                    "-b",
-                    "--port",
-                    str(port),
-                    "--env",
-                    "GIVEN=by hand",
-                    "--region",
-                    "eu-west-1",
-                ],
-                cwd=other.folder,
-                env=other.environment,
-                stdout=file,
-                stderr=file,
-            )
-        wait_until("the agent to be busy", lambda: other.phase() == "busy", READY_TIMEOUT)
+        other.launch("--port", str(port), "--env", "GIVEN=by hand", "--region", "eu-west-1")
+        wait_until("the agent to be busy", lambda: other.phase() == "busy", INSTALL_TIMEOUT)
         assert not other.url.endswith(f":{port}/"), "that one is taken"
         session = new_session_id()
         arguments = ("-H", "X-Team: blue", "-H", "X-Other: red", "-u", "jo", "--session-id", session)
@@ -216,11 +237,51 @@ http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Agent).serve_forever()
         assert headers["x-amzn-bedrock-agentcore-runtime-session-id"] == session
         assert headers["x-amzn-bedrock-agentcore-runtime-user-id"] == "jo"
         assert headers["x-team"] == "blue"
+        assert headers["traceparent"].startswith("00-")
+        span = wait_until("the agent's own span", lambda: own_spans(other), 60)[0]
+        assert (span["name"], span["attributes"]) == ("weigh anchor", [["chains", "2"]])
+        assert span["to"] >= span["from"] >= 0
         assert "x-other" not in headers, "only what the project allows"
         failed = other.run("invoke", "--dev", "fail", code=6).stderr
         assert "RuntimeClientError: Received error (500) from runtime" in failed
     finally:
         other.end()
+
+
+TYPESCRIPT = """
+import { createServer } from "node:http";
+import { greeting } from "./greeting";
+
+interface Asked { prompt: string }
+
+createServer(async (request, response) => {
+  if (request.url === "/ping") return response.end(JSON.stringify({ status: "Healthy" }));
+  let body = "";
+  for await (const piece of request) body += piece;
+  const { prompt } = JSON.parse(body) as Asked;
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  for (const word of `${greeting} ${prompt}`.split(" ")) response.write(`data: ${JSON.stringify(`${word} `)}\\n\\n`);
+  response.end();
+}).listen(8080, "0.0.0.0");
+"""
+
+
+def test_typescript_runs_unbuilt_and_ends_when_dev_is_killed(tmp_path: Path) -> None:
+    dev = Dev(tmp_path, TYPESCRIPT, "HTTP", None, "TypeScript")
+    code = dev.main.parent
+    (code / "greeting.ts").write_text('export const greeting: string = "Ahoy";\n')
+    dev.launch("--port", "0")
+    wait_until("the agent to fail", lambda: dev.phase() == "failed", READY_TIMEOUT)
+    assert "tsx, which runs TypeScript, is not among the packages" in dev.state()["detail"]
+    (code / "node_modules").symlink_to(npm_packages(CACHE / "clients" / "tsx", TSX) / "node_modules")
+    dev.change(TYPESCRIPT + "// anew", "ready")
+    assert dev.run("invoke", "--dev", "captain").stdout == "Ahoy captain \n"
+    dev.change(TYPESCRIPT.replace("const { prompt }", "const { prompt }: Asked"), "ready")
+    assert "Ahoy" in dev.run("dev", "captain").stdout
+    assert dev.process is not None
+    dev.process.kill()
+    dev.process.wait()
+    wait_until("the agent to be gone, too", lambda: not users_of(dev.folder), 30)
 
 
 def test_without_one_running_that_is_said(tmp_path: Path) -> None:

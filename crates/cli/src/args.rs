@@ -82,7 +82,11 @@ pub(crate) enum Command {
     #[command(before_help = "Example: agentcore configure --entrypoint agent.py")]
     Configure(Configure),
     /// Package the agent, upload it, and make it a version that answers
-    #[command(alias = "launch", before_help = "Example: agentcore deploy")]
+    #[command(
+        alias = "launch",
+        visible_alias = "dp",
+        before_help = "Example: agentcore deploy"
+    )]
     Deploy(Deploy),
     /// Run the agent on this machine, with a page to look inside
     #[command(before_help = "Example: agentcore dev", visible_alias = "d")]

@@ -31,6 +31,9 @@ pub(crate) enum Failure {
     Scaffold(#[from] WriteError),
     #[error(transparent)]
     Dev(#[from] DevError),
+    /// What happened with the agent that `agentcore dev` runs.
+    #[error(transparent)]
+    InDev(Box<Failure>),
     #[error("{message}")]
     Usage { message: String, hint: String },
     #[error("`{name}` is not deployed at {place}")]
@@ -85,6 +88,7 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
+const DEV_HINT: &str = "the terminal of `agentcore dev`, and its page, show what the agent printed";
 const LOGS_HINT: &str = "`agentcore logs --since 10m` shows what the agent printed";
 
 impl Failure {
@@ -111,6 +115,14 @@ impl Failure {
             Self::Choices(conflict) => Some(conflict.hint.clone()),
             Self::Scaffold(error) => error.hint(),
             Self::Dev(error) => error.hint(),
+            Self::InDev(failure) => {
+                let hint = failure.hint()?;
+                Some(if hint == LOGS_HINT {
+                    DEV_HINT.to_owned()
+                } else {
+                    hint
+                })
+            }
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NotDeployed { .. } => {
                 Some("`agentcore deploy` deploys it; --debug says why this server was asked".to_owned())
@@ -141,6 +153,7 @@ impl Failure {
             Self::Choices(_) | Self::Scaffold(_) => 2,
             Self::Dev(DevError::NotRunning) => 4,
             Self::Dev(_) => 1,
+            Self::InDev(failure) => failure.exit_code(),
             Self::Client(error) => client_exit_code(error),
             Self::NotDeployed { .. } => 3,
             Self::Refused { .. } | Self::Agent(_) => 6,

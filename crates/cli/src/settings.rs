@@ -1,12 +1,14 @@
 //! Where requests go and who signs them.
 //!
 //! For endpoint, region and credentials alike the first of these wins: command-line flag, project file, AWS
-//! variables, AWS profile. Credentials and a region without any endpoint mean AWS itself. When they are
+//! variables, AWS profile, by the rules of the AWS SDKs. Credentials and a region without any endpoint mean AWS itself. When they are
 //! incomplete and a Coracle has been started on this machine by this user, that one is meant.
 //!
-//! [`resolve`] decides, from [`Inputs`] that [`crate::settings::files`] gathers; it does no I/O.
+//! [`resolve`] decides, from [`Inputs`] that [`crate::settings::files`] gathers; it does no I/O. A profile may name a
+//! program that knows the keys; [`process`] asks it.
 
 pub(crate) mod files;
+pub(crate) mod process;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use self::files::{FileError, Profiles};
+use self::process::ProcessError;
 use crate::project::Target;
 
 /// Where a Coracle on this machine listens unless told otherwise.
@@ -55,6 +58,8 @@ pub(crate) struct Inputs {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) profiles: Profiles,
     pub(crate) local: Option<LocalCoracle>,
+    /// What the profile's `credential_process` said.
+    pub(crate) from_process: Option<Keys>,
 }
 
 /// A value and where it came from.
@@ -112,6 +117,12 @@ pub(crate) enum SettingsError {
     BadRegion(String),
     #[error("the AWS configuration files cannot be read")]
     Files(#[from] FileError),
+    #[error("the `credential_process` of profile `{profile}` gave no credentials")]
+    Process {
+        profile: String,
+        #[source]
+        source: ProcessError,
+    },
 }
 
 impl Settings {
@@ -150,6 +161,7 @@ impl SettingsError {
                 "for roles and single sign-on run `eval \"$(aws configure export-credentials --profile {name} \
                  --format env)\"` first"
             ),
+            Self::Process { .. } => "run the command by hand to see what it says".to_owned(),
             Self::SecretMissing => "set both, or neither".to_owned(),
             Self::BadUrl(_) => format!("an endpoint looks like {LOCAL_ENDPOINT}"),
             Self::BadRegion(_) => "a region looks like us-east-1".to_owned(),
@@ -174,7 +186,34 @@ impl Inputs {
             .profile
             .as_deref()
             .or_else(|| self.variable("AWS_PROFILE"))
+            .or_else(|| self.variable("AWS_DEFAULT_PROFILE"))
             .map_or(("default", false), |name| (name, true))
+    }
+
+    /// The command of the profile that is meant which prints keys, unless other keys come before it.
+    fn credential_process(&self) -> Option<(&str, &str)> {
+        let profile = self.profile().0;
+        let by_variable = self.flags.profile.is_none() && self.variable("AWS_ACCESS_KEY_ID").is_some();
+        if by_variable || self.profiles.keys(profile).is_some() {
+            return None;
+        }
+        Some((profile, self.profiles.value(profile, "credential_process")?))
+    }
+
+    /// Asks the profile's program for keys, if they will be needed.
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub(crate) fn ask_process(&mut self) -> Result<(), SettingsError> {
+        if let Some((profile, command)) = self.credential_process() {
+            let asked = process::keys(command);
+            let keys = asked.map_err(|source| SettingsError::Process {
+                profile: profile.to_owned(),
+                source,
+            })?;
+            self.from_process = Some(keys);
+        }
+        Ok(())
     }
 
     fn explicit_keys(&self) -> Result<Option<Sourced<Keys>>, SettingsError> {
@@ -195,7 +234,7 @@ impl Inputs {
             };
             return Ok(Some(Sourced::new(keys, "AWS_ACCESS_KEY_ID")));
         }
-        match self.profiles.keys(profile) {
+        match self.profiles.keys(profile).or_else(|| self.from_process.clone()) {
             Some(keys) => Ok(Some(Sourced::new(keys, format!("profile `{profile}`")))),
             None if named => Err(SettingsError::ProfileWithoutKeys(profile.to_owned())),
             None => Ok(None),
@@ -217,26 +256,44 @@ impl Inputs {
     }
 
     /// The endpoint set for one service, if any.
-    fn explicit_endpoint(&self, service_variable: &str) -> Option<Sourced<&str>> {
+    fn explicit_endpoint(&self, service: &str) -> Option<Sourced<&str>> {
         let profile = self.profile().0;
         let target = self
             .target
             .as_ref()
             .and_then(|target| target.endpoint_url.as_deref());
-        [
+        let variable = format!("AWS_ENDPOINT_URL_{}", service.to_ascii_uppercase());
+        let ours = [
             (self.flags.endpoint_url.as_deref(), "--endpoint-url"),
             (target, "aws-targets.json"),
-            (self.variable(service_variable), service_variable),
+        ];
+        let configured = [
+            (self.variable(&variable), variable.as_str()),
             (self.variable("AWS_ENDPOINT_URL"), "AWS_ENDPOINT_URL"),
-            (self.profiles.value(profile, "endpoint_url"), "AWS profile"),
-        ]
-        .into_iter()
-        .find_map(|(value, source)| Some(Sourced::new(value?, source)))
+            (self.profiles.endpoint(profile, service), "AWS profile"),
+        ];
+        let ignored = self.ignores_configured_endpoints();
+        let configured = configured.into_iter().filter(|_| !ignored);
+        ours.into_iter()
+            .chain(configured)
+            .find_map(|(value, source)| Some(Sourced::new(value?, source)))
     }
 
+    fn ignores_configured_endpoints(&self) -> bool {
+        let in_profile = || {
+            self.profiles
+                .value(self.profile().0, "ignore_configured_endpoint_urls")
+        };
+        let said = self
+            .variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+            .or_else(in_profile);
+        said.is_some_and(|said| said.eq_ignore_ascii_case("true"))
+    }
+
+    /// The endpoints that are set; whatever else is needed is at the same server, since Coracle is all of them.
     fn explicit_endpoints(&self) -> Result<Option<Sourced<Endpoints>>, SettingsError> {
-        let data = self.explicit_endpoint("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE");
-        let control = self.explicit_endpoint("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL");
+        let data = self.explicit_endpoint("bedrock_agentcore");
+        let control = self.explicit_endpoint("bedrock_agentcore_control");
         let Some(main) = control.as_ref().or(data.as_ref()).cloned() else {
             return Ok(None);
         };
@@ -247,11 +304,29 @@ impl Inputs {
         let endpoints = Endpoints {
             control: url(control)?,
             data: url(data)?,
-            s3: url(self.explicit_endpoint("AWS_ENDPOINT_URL_S3"))?,
-            sts: url(self.explicit_endpoint("AWS_ENDPOINT_URL_STS"))?,
+            s3: url(self.explicit_endpoint("s3"))?,
+            sts: url(self.explicit_endpoint("sts"))?,
             is_aws: false,
         };
         Ok(Some(Sourced::new(endpoints, main.source.clone())))
+    }
+
+    /// AWS's host names, but for what is set for S3 and STS.
+    fn aws_endpoints(&self, region: &Region) -> Result<Endpoints, SettingsError> {
+        let suffix = dns_suffix(region);
+        let url = |service: &str| {
+            let host = format!("https://{}.{region}.{suffix}", service.replace('_', "-"));
+            let aws = Sourced::new(host.as_str(), "the region");
+            let found = self.explicit_endpoint(service).unwrap_or(aws);
+            parse_url(found.value, &found.source)
+        };
+        Ok(Endpoints {
+            control: url("bedrock_agentcore_control")?,
+            data: url("bedrock_agentcore")?,
+            s3: url("s3")?,
+            sts: url("sts")?,
+            is_aws: true,
+        })
     }
 }
 
@@ -280,7 +355,7 @@ pub(crate) fn resolve(inputs: &Inputs) -> Result<Settings, SettingsError> {
     }
     match (keys, region, &inputs.local) {
         (keys, Some(region), local) if keys.is_some() || inputs.flags.has_bearer_token && local.is_none() => {
-            let endpoints = Sourced::new(aws_endpoints(&region.value)?, "AWS host names");
+            let endpoints = Sourced::new(inputs.aws_endpoints(&region.value)?, "AWS host names");
             Ok(Settings {
                 endpoints,
                 region,
@@ -336,20 +411,21 @@ fn single_endpoint(url: Url) -> Endpoints {
     }
 }
 
-fn aws_endpoints(region: &Region) -> Result<Endpoints, SettingsError> {
-    let suffix = if region.as_str().starts_with("cn-") {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    };
-    let url = |service: &str| parse_url(&format!("https://{service}.{region}.{suffix}"), "the region");
-    Ok(Endpoints {
-        control: url("bedrock-agentcore-control")?,
-        data: url("bedrock-agentcore")?,
-        s3: url("s3")?,
-        sts: url("sts")?,
-        is_aws: true,
-    })
+/// What the host names of a region end in: each of AWS's partitions has its own.
+fn dns_suffix(region: &Region) -> &'static str {
+    let partition = |prefix: &&(&str, &str)| region.as_str().starts_with(prefix.0);
+    let partitions = [
+        ("cn-", "amazonaws.com.cn"),
+        ("eusc-", "amazonaws.eu"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("us-isof-", "csp.hci.ic.gov"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("us-iso-", "c2s.ic.gov"),
+    ];
+    partitions
+        .iter()
+        .find(partition)
+        .map_or("amazonaws.com", |(_, suffix)| suffix)
 }
 
 /// Whether the URL names this machine.

@@ -109,5 +109,7 @@ fn report(
             .try_for_each(|file| printer.line(&format!("{place}/{}", file.path)));
     }
     printer.done(&format!("Made {place} with {} files", files.len()));
-    printer.line(&format!("Next: cd {place} && agentcore deploy"))
+    printer.line(&format!(
+        "Next: cd {place} && agentcore dev   # runs it here; agentcore deploy takes it to the server"
+    ))
 }

@@ -217,7 +217,7 @@ fn show(printer: &Printer, event: &Event) -> Result<(), Failure> {
                 ));
             }
         }
-        Event::Step { .. } => {}
+        Event::Step { .. } | Event::Span { .. } => {}
     }
     Ok(())
 }

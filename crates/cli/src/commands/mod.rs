@@ -107,7 +107,8 @@ impl<'a> Place<'a> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let inputs = files::gather(flags, target, environment).map_err(settings::SettingsError::Files)?;
+        let mut inputs = files::gather(flags, target, environment).map_err(settings::SettingsError::Files)?;
+        inputs.ask_process()?;
         let settings = settings::resolve(&inputs)?;
         for line in settings.explain() {
             printer.debug(&line);

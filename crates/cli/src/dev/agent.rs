@@ -3,6 +3,7 @@
 //! One task owns it all. What it finds goes into the [`Journal`]; an agent that fails is left alone until a file
 //! changes, because trying the same thing again gives the same.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ const MAX_LINE: u64 = 64 * 1024;
 pub(crate) enum DevError {
     #[error("neither {0} nor another version of it was found")]
     NoInterpreter(&'static str),
+    #[error("tsx, which runs TypeScript, is not among the packages of `{}`", .0.display())]
+    NoTsx(PathBuf),
     #[error("this machine's architecture is not supported")]
     Architecture,
     #[error("the dependencies cannot be installed")]
@@ -64,6 +67,7 @@ impl DevError {
             Self::NoInterpreter(name) => Some(format!(
                 "install {name}, or change `runtimeVersion` in agentcore.json"
             )),
+            Self::NoTsx(_) => Some("`npm install --save-dev tsx` in that folder adds it".to_owned()),
             Self::Dependencies(error) => error.hint(),
             Self::Project(error) => Some(error.hint()),
             Self::NoPort { .. } => Some("name another one with --port".to_owned()),
@@ -191,7 +195,12 @@ impl Agent {
         }
         self.port.send_replace(port);
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Process { child, group })
+        let guard = group.map(guard).transpose()?;
+        Ok(Process {
+            child,
+            group,
+            _guard: guard,
+        })
     }
 
     /// Asks the agent how it is, for as long as it is well or has time to become so.
@@ -245,10 +254,26 @@ impl Agent {
     }
 }
 
-/// A running agent with all that it started; nothing of it outlives this.
+/// A running agent with all that it started; nothing of it outlives this, however this process ends.
 struct Process {
     child: Child,
     group: Option<Pid>,
+    _guard: Option<Child>,
+}
+
+/// A shell that waits for the end of its input, which nobody but this process holds open, and then ends the group.
+/// When this process is killed it cannot do so itself.
+fn guard(group: Pid) -> std::io::Result<Child> {
+    Command::new("/bin/sh")
+        .args(["-c", "read -r _; kill -s KILL -- \"-$1\"", "agentcore-dev-guard"])
+        .arg(group.as_raw_pid().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Ctrl-C is not meant for it.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
 }
 
 impl Process {

@@ -1,17 +1,18 @@
 //! How an agent is started here: its interpreter, its dependencies, its environment.
 //!
 //! The dependencies are those that a deployment would package, built for this machine and the Python at hand; a
-//! `.venv` beside the code is taken as it is. Variables come from the developer's shell, what the platform sets, the
+//! `.venv` beside the code is taken as it is. Packages of npm are installed beside the code, and TypeScript runs
+//! unbuilt, through the tsx among them, so that a change shows at once. Variables come from the developer's shell, what the platform sets, the
 //! project file, `agentcore/.env.local`, and the command line, later ones winning.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use coracle_types::{Language, RuntimeKind};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::DevError;
+use super::{DevError, otlp};
 use crate::output::Printer;
 use crate::package::{self, Arch, Installed};
 use crate::project::{LOCKS, Project, RuntimeEntry};
@@ -20,6 +21,9 @@ use crate::project::{LOCKS, Project, RuntimeEntry};
 const SITE: &str = include_str!("launch/sitecustomize.py");
 /// Loaded by every Node before anything else.
 const PRELOAD: &str = include_str!("launch/preload.cjs");
+
+/// Where OpenTelemetry's own `sitecustomize.py` lies among the packages; ours loads it.
+const OTEL_STARTER: &str = "opentelemetry/instrumentation/auto_instrumentation";
 
 /// Which agent is to be run, and with what.
 #[derive(Debug, Clone)]
@@ -57,22 +61,9 @@ impl Plan {
     pub(super) async fn prepare(&self, printer: &Printer) -> Result<Prepared, DevError> {
         let (interpreter, runtime) = self.interpreter().await?;
         let wanted = self.entry.runtime_version;
-        let has_venv = interpreter.starts_with(&self.code);
         let warning =
             (runtime != wanted).then(|| format!("{wanted} is not on this machine; running with {runtime}"));
-        let dependencies = if has_venv || runtime.language() == Language::Node {
-            None
-        } else {
-            let request = package::Request {
-                code: self.code.clone(),
-                entry_file: self.entry.entry_file().to_owned(),
-                runtime,
-                arch: Arch::of_this_host().ok_or(DevError::Architecture)?,
-                locks: self.root.join(LOCKS),
-                refresh: false,
-            };
-            package::install_dependencies(&request, printer).await?
-        };
+        let dependencies = self.dependencies(&interpreter, runtime, printer).await?;
         let launch = tempfile::tempdir().map_err(DevError::Launcher)?;
         for (name, text) in [("sitecustomize.py", SITE), ("preload.cjs", PRELOAD)] {
             std::fs::write(launch.path().join(name), text).map_err(DevError::Launcher)?;
@@ -84,6 +75,68 @@ impl Plan {
             launch,
             warning,
         })
+    }
+
+    /// Installs what the agent asks for; `None` where it lies beside the code.
+    async fn dependencies(
+        &self,
+        interpreter: &Path,
+        runtime: RuntimeKind,
+        printer: &Printer,
+    ) -> Result<Option<Installed>, DevError> {
+        if runtime.language() == Language::Node {
+            package::install_node_packages(&self.code, printer).await?;
+            if self.is_typescript() && !self.has_tsx() {
+                return Err(DevError::NoTsx(self.code.clone()));
+            }
+            return Ok(None);
+        }
+        if interpreter.starts_with(&self.code) {
+            return Ok(None);
+        }
+        let request = package::Request {
+            code: self.code.clone(),
+            entry_file: self.entry.entry_file().to_owned(),
+            runtime,
+            arch: Arch::of_this_host().ok_or(DevError::Architecture)?,
+            locks: self.root.join(LOCKS),
+            refresh: false,
+        };
+        Ok(package::install_dependencies(&request, printer).await?)
+    }
+
+    /// Has the agent export its spans to us, unless the developer has somebody else who takes them.
+    fn telemetry(&self) -> impl Iterator<Item = (String, String)> + use<> {
+        let taken = [
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ]
+        .into_iter()
+        .any(|name| std::env::var_os(name).is_some());
+        let variables = [
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                format!("{}{}", self.url, otlp::BASE),
+            ),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()),
+            ("OTEL_TRACES_EXPORTER", "otlp".to_owned()),
+            ("OTEL_METRICS_EXPORTER", "none".to_owned()),
+            ("OTEL_LOGS_EXPORTER", "none".to_owned()),
+            // Somebody is looking.
+            ("OTEL_BSP_SCHEDULE_DELAY", "500".to_owned()),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value));
+        variables.into_iter().filter(move |_| !taken)
+    }
+
+    fn is_typescript(&self) -> bool {
+        self.entry.entry_file().ends_with(".ts")
+    }
+
+    /// Whether Node finds tsx from the code on.
+    fn has_tsx(&self) -> bool {
+        let mut folders = self.code.ancestors();
+        folders.any(|folder| folder.join("node_modules/tsx").is_dir())
     }
 
     /// The interpreter, and the runtime it is.
@@ -120,6 +173,7 @@ impl Plan {
             ),
             ("AGENTCORE_RUNTIME_URL".to_owned(), format!("{}/", self.url)),
         ]);
+        environment.extend(self.telemetry());
         // As they are now: they may have changed since the start.
         let project = Project::find(&self.root)?;
         environment.extend(project.runtime(Some(name.as_str()))?.environment());
@@ -148,11 +202,12 @@ impl Prepared {
         match plan.entry.runtime_version.language() {
             Language::Python => {
                 let mut path = vec![launch.to_owned(), plan.code.clone()];
-                path.extend(
-                    self.dependencies
-                        .as_ref()
-                        .map(|installed| installed.path().to_owned()),
-                );
+                let packages = self.dependencies.as_ref().map(Installed::path);
+                path.extend(packages.map(Path::to_owned));
+                if plan.entry.instrumentation.enable_otel {
+                    // What `opentelemetry-instrument` does, which starts the agent where it is deployed.
+                    path.extend(packages.map(|folder| folder.join(OTEL_STARTER)));
+                }
                 let path = path.iter().map(|folder| folder.display().to_string());
                 let path = path.chain(self.environment.get("PYTHONPATH").cloned());
                 let path = path.collect::<Vec<_>>().join(":");
@@ -163,6 +218,9 @@ impl Prepared {
                     .envs(&self.environment)
                     .arg("--require")
                     .arg(launch.join("preload.cjs"));
+                if plan.is_typescript() {
+                    command.args(["--import", "tsx"]);
+                }
             }
         }
         command

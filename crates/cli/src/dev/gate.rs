@@ -8,6 +8,7 @@
 //! | `POST /mcp`, `POST /`, `GET /.well-known/agent-card.json` | where clients of MCP and A2A expect an agent |
 //! | `GET /_dev/status` | the project, the agent and its state |
 //! | `GET /_dev/events` | all that has happened and will, as server-sent events |
+//! | `POST /_dev/otlp/v1/traces` | the agent's own spans |
 //!
 //! A page from elsewhere in the developer's browser can reach none of it: requests that name another origin, or reach
 //! the loopback device under a foreign host name, are refused.
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use super::agent::DevError;
 use super::environment::Plan;
 use super::journal::{Event, Journal};
+use super::otlp;
 use super::relay::{Relay, refuse};
 
 /// How many ports are tried.
@@ -122,6 +124,7 @@ impl Gate {
             .route("/ws", get(websocket))
             .route("/_dev/status", get(status))
             .route("/_dev/events", get(events))
+            .route(otlp::PATH, post(spans))
             .layer(middleware::from_fn_with_state(gate.clone(), only_own_pages))
             .with_state(gate);
         axum::serve(listener, routes).await.map_err(DevError::Serve)
@@ -240,6 +243,10 @@ async fn status(State(gate): State<Arc<Gate>>) -> Response {
         "code": plan.code, "entrypoint": plan.entry.entrypoint, "state": state,
     }))
     .into_response()
+}
+
+async fn spans(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+    otlp::take(&gate.relay.journal, request).await
 }
 
 async fn events(State(gate): State<Arc<Gate>>) -> Response {

@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{broadcast, watch};
 
+use super::otlp::Span;
+
 const KEPT_LINES: usize = 2000;
 const KEPT_TRACES: usize = 200;
 /// Steps of one trace; what comes later is only counted.
@@ -17,6 +19,8 @@ const KEPT_STEPS: usize = 1000;
 /// How much of one step's text is kept, and of all of a trace together, in bytes.
 const KEPT_TEXT: usize = 16 * 1024;
 const KEPT_OF_TRACE: usize = 512 * 1024;
+/// Spans of one trace that the agent itself tells of.
+const KEPT_SPANS: usize = 500;
 /// Events that a slow listener may be behind before it misses some.
 const BACKLOG: usize = 1024;
 
@@ -63,6 +67,15 @@ pub(crate) struct Step {
     pub(crate) text: String,
 }
 
+/// A span, and when it was in milliseconds since the request arrived.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Timed {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+    #[serde(flatten)]
+    pub(crate) span: Span,
+}
+
 /// One request and what came of it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Trace {
@@ -74,10 +87,15 @@ pub(crate) struct Trace {
     /// Milliseconds until the last byte; `None` while it goes on.
     pub(crate) took: Option<u64>,
     pub(crate) steps: Vec<Step>,
+    /// What the agent says it did meanwhile.
+    pub(crate) spans: Vec<Timed>,
     /// Steps that were too many to keep.
     pub(crate) more: usize,
     #[serde(skip)]
     began: Instant,
+    /// The trace id that the agent was given, in hexadecimal.
+    #[serde(skip)]
+    known_as: String,
     /// How much more text is kept, in bytes.
     #[serde(skip)]
     room: usize,
@@ -95,6 +113,11 @@ pub(crate) enum Event {
     Step {
         trace: u64,
         step: Step,
+    },
+    /// One more span; the request may have ended before the agent told of it.
+    Span {
+        trace: u64,
+        span: Timed,
     },
 }
 
@@ -203,7 +226,7 @@ impl Journal {
     }
 
     /// A request has arrived.
-    pub(super) fn begin(&self, session: &str, request: String, body: &[u8]) -> u64 {
+    pub(super) fn begin(&self, session: &str, request: String, known_as: String, body: &[u8]) -> u64 {
         let trace = self.with(|kept| {
             kept.next_trace += 1;
             let mut trace = Trace {
@@ -214,8 +237,10 @@ impl Journal {
                 status: None,
                 took: None,
                 steps: Vec::new(),
+                spans: Vec::new(),
                 more: 0,
                 began: Instant::now(),
+                known_as,
                 room: KEPT_OF_TRACE,
             };
             trace.step(
@@ -243,6 +268,25 @@ impl Journal {
         });
     }
 
+    /// The agent says that it did something. It belongs to the request whose trace id it names; agents that begin
+    /// traces of their own, to the last request that had arrived by then.
+    pub(super) fn span(&self, span: Span) {
+        let told = self.with(|kept| {
+            let start = i128::from(span.start);
+            let named = kept.traces.iter().rposition(|trace| trace.known_as == span.trace);
+            let meanwhile = || {
+                kept.traces
+                    .iter()
+                    .rposition(|trace| trace.started.as_nanosecond() <= start)
+            };
+            let place = named.or_else(meanwhile)?;
+            kept.traces.get_mut(place)?.span(span)
+        });
+        if let Some(event) = told {
+            self.tell(event);
+        }
+    }
+
     /// The answer is complete, or was broken off.
     pub(super) fn end(&self, trace: u64, how: &str) {
         self.change(trace, |trace| {
@@ -268,6 +312,18 @@ impl Trace {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Adds a span, if there is room for it.
+    fn span(&mut self, span: Span) -> Option<Event> {
+        if self.spans.len() >= KEPT_SPANS {
+            self.more += 1;
+            return None;
+        }
+        let [from, to] = [span.start, span.end].map(|time| milliseconds(self.started, time));
+        let span = Timed { from, to, span };
+        self.spans.push(span.clone());
+        Some(Event::Span { trace: self.id, span })
+    }
+
     /// Adds a step, if there is room for it.
     fn step(&mut self, kind: &'static str, text: &str) -> Option<Event> {
         if self.steps.len() >= KEPT_STEPS || self.room == 0 {
@@ -281,6 +337,13 @@ impl Trace {
         self.steps.push(step.clone());
         Some(Event::Step { trace: self.id, step })
     }
+}
+
+/// From one time to another, which is in nanoseconds since 1970; clocks may differ a little.
+#[expect(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn milliseconds(from: Timestamp, to: u64) -> f64 {
+    let nanoseconds = i128::from(to) - from.as_nanosecond();
+    (nanoseconds.max(0) as f64) / 1e6
 }
 
 /// What a line says: of a structured one its level, its message and its stack trace, of any other all of it.
@@ -323,8 +386,8 @@ mod tests {
     fn a_trace_has_its_steps_and_the_output_meanwhile() {
         let journal = Journal::new();
         let (one, other) = (
-            journal.begin("s", "POST /".to_owned(), b"{}"),
-            journal.begin("t", "POST /".to_owned(), b""),
+            journal.begin("s", "POST /".to_owned(), "aa".to_owned(), b"{}"),
+            journal.begin("t", "POST /".to_owned(), "bb".to_owned(), b""),
         );
         journal.end(other, "complete");
         journal.answered(one, 200, "text/event-stream");
@@ -338,6 +401,41 @@ mod tests {
         assert_eq!(traces[0].steps[3].text.len(), KEPT_TEXT);
         assert_eq!(kinds(&traces[1]), ["request", "end"]);
         assert_eq!(traces[0].status, Some(200));
+    }
+
+    #[test]
+    fn spans_belong_to_the_request_they_name_or_to_the_last_before_them() {
+        let journal = Journal::new();
+        journal.begin("s", "first".to_owned(), "aa".to_owned(), b"");
+        journal.begin("s", "second".to_owned(), "bb".to_owned(), b"");
+        let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap();
+        let span = |trace: &str, start| Span {
+            trace: trace.to_owned(),
+            id: "1".to_owned(),
+            parent: String::new(),
+            name: trace.to_owned(),
+            start,
+            end: start + 2_500_000,
+            failed: false,
+            attributes: Vec::new(),
+        };
+        journal.span(span("aa", now));
+        journal.span(span("of its own", now));
+        journal.span(span("before everything", 5));
+        let traces = journal.traces();
+        let names = |trace: &Trace| {
+            trace
+                .spans
+                .iter()
+                .map(|it| it.span.name.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&traces[0]), ["aa"]);
+        assert_eq!(names(&traces[1]), ["of its own"]);
+        let timed = &traces[0].spans[0];
+        assert!((timed.to - timed.from - 2.5).abs() < 0.01, "{timed:?}");
+        (0..KEPT_SPANS + 5).for_each(|_| journal.span(span("aa", now)));
+        assert_eq!(journal.traces()[0].spans.len(), KEPT_SPANS);
     }
 
     #[test]
@@ -359,7 +457,7 @@ mod tests {
         journal.enter(Phase::Starting, "");
         journal.line("stdout", "anew".to_owned());
         assert_eq!(journal.last_lines(2), "anew");
-        let trace = journal.begin("s", String::new(), b"");
+        let trace = journal.begin("s", String::new(), String::new(), b"");
         (0..KEPT_STEPS + 5).for_each(|_| journal.step(trace, "event", "x"));
         assert_eq!(
             (journal.traces()[0].steps.len(), journal.traces()[0].more),

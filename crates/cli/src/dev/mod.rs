@@ -24,6 +24,7 @@ mod client;
 mod environment;
 mod gate;
 mod journal;
+mod otlp;
 mod relay;
 mod watch;
 

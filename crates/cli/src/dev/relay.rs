@@ -31,6 +31,7 @@ const SHOWN_LINES: usize = 10;
 /// How much of an agent's error answer is passed on, in bytes.
 const MAX_EXCERPT: usize = 2048;
 
+const TRACE: &str = "traceparent";
 const SESSION_ID: HeaderName = HeaderName::from_static(agent_headers::SESSION_ID);
 
 /// The way to the agent.
@@ -59,13 +60,15 @@ impl Relay {
             );
         };
         let named = format!("{} {path}", head.method);
+        let headers = self.to_agent(&head.headers, &session);
+        let known_as = trace_id(&headers);
         let trace = Open {
             journal: self.journal.clone(),
-            id: self.journal.begin(session.as_str(), named, &body),
+            id: self.journal.begin(session.as_str(), named, known_as, &body),
         };
         let answer = async {
             self.ready().await?;
-            self.ask(head.method, path, &head.headers, &session, body).await
+            self.ask(head.method, path, headers, body).await
         };
         match answer.await {
             Ok(response) => self.answer(response, session, &head.headers, trace).await,
@@ -103,11 +106,9 @@ impl Relay {
         &self,
         method: Method,
         path: &str,
-        caller: &HeaderMap,
-        session: &SessionId,
+        headers: HeaderMap,
         body: Bytes,
     ) -> Result<reqwest::Response, String> {
-        let headers = self.to_agent(caller, session);
         let request = self
             .http
             .request(method, self.url(path))
@@ -147,11 +148,14 @@ impl Relay {
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.insert(HOST, HeaderValue::from_static("localhost"));
         let request_id = Uuid::new_v4().to_string();
+        let trace = caller.get(TRACE).and_then(|value| value.to_str().ok());
+        let trace = trace.map_or_else(new_trace, str::to_owned);
         for (name, value) in [
             (agent_headers::SESSION_ID, session.as_str()),
             (agent_headers::REQUEST_ID, &request_id),
+            (TRACE, &trace),
         ] {
-            // Both are visible ASCII by construction.
+            // All are visible ASCII by construction.
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(HeaderName::from_static(name), value);
             }
@@ -187,6 +191,19 @@ impl Relay {
         *answer.headers_mut() = headers;
         answer
     }
+}
+
+/// A `traceparent` (W3C Trace Context) for a request that has none.
+fn new_trace() -> String {
+    let parent = Uuid::new_v4().simple().to_string();
+    format!("00-{}-{}-01", Uuid::new_v4().simple(), &parent[..16])
+}
+
+/// The trace id of a `traceparent`; empty if there is none.
+fn trace_id(headers: &HeaderMap) -> String {
+    let value = headers.get(TRACE).and_then(|value| value.to_str().ok());
+    let id = value.and_then(|value| value.split('-').nth(1));
+    id.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// A trace that is being made. When it is dropped unfinished, the caller went away.

@@ -66,6 +66,8 @@ impl Watcher {
         let files = package::code_files(&self.code).unwrap_or_default();
         files
             .into_iter()
+            // npm writes it while packages are being installed; what asks for them is package.json.
+            .filter(|path| path.file_name().is_none_or(|name| name != package::NPM_LOCK))
             .chain(self.settings.iter().cloned())
             .filter_map(|path| Some((path.clone(), state(&path)?)))
             .collect()

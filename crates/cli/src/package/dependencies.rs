@@ -2,7 +2,8 @@
 //! has: with uv where it is, else with pip, and only from wheels, because nothing can be compiled for elsewhere.
 //!
 //! Which packages were chosen is written down ([`super::lock`]), and what they gave is kept ([`super::cache`]), so that
-//! a later deployment is quick and gives the same bytes although requirements may be open-ended.
+//! a later deployment is quick and gives the same bytes although requirements may be open-ended. A new project follows
+//! what the same requirements led to in another one lately ([`super::choices`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use super::lock::Lock;
-use super::{Arch, Request, cache};
+use super::lock::{Lock, installed_packages};
+use super::{Arch, Request, cache, choices};
 use crate::output::Printer;
 
 /// Lines of an installer's output that are shown when it fails.
@@ -132,17 +133,13 @@ pub(super) async fn install(
         .await?;
         return Ok(Some(Installed::Once(folder)));
     }
-    let lock = Lock::new(request, &requirements.text);
-    let unusable = |source| DependencyError::Lock {
-        path: lock.path().to_owned(),
-        source,
-    };
-    let locked = if request.refresh {
+    let memory = Memory::new(request, &requirements.text);
+    let chosen = if request.refresh {
         None
     } else {
-        lock.read().map_err(unusable)?
+        memory.recall(printer)?
     };
-    if let Some(packages) = &locked
+    if let Some(packages) = &chosen
         && let Some(folder) = cached(request, packages)
     {
         printer.debug(&format!("dependencies taken from {}", folder.display()));
@@ -154,14 +151,14 @@ pub(super) async fn install(
         None => tempfile::tempdir(),
     }
     .map_err(DependencyError::Folder)?;
-    let wanted = match &locked {
+    let wanted = match &chosen {
         Some(packages) => Wanted::Packages(packages),
         None => Wanted::Requirements(&requirements.text),
     };
     run_installer(request, &wanted, folder.path(), printer).await?;
-    let packages = match locked {
+    let packages = match chosen {
         Some(packages) => packages,
-        None => lock.write(folder.path()).map_err(unusable)?,
+        None => memory.note(folder.path())?,
     };
     let Some(cache) = cache else {
         return Ok(Some(Installed::Once(folder)));
@@ -169,6 +166,59 @@ pub(super) async fn install(
     let key = cache_key(&packages, request.runtime, request.arch);
     let kept = cache::keep(&cache, folder, &key).map_err(DependencyError::Folder)?;
     Ok(Some(Installed::Cached(kept)))
+}
+
+/// Which packages were chosen before: in this project, or else lately on this machine.
+struct Memory {
+    lock: Lock,
+    /// Where choices are kept, if this user has such a place.
+    choices: Option<PathBuf>,
+    key: String,
+}
+
+impl Memory {
+    fn new(request: &Request, requirements: &str) -> Self {
+        Self {
+            lock: Lock::new(request, requirements),
+            choices: cache::folder().map(|dependencies| choices::folder(&dependencies)),
+            key: cache_key(requirements, request.runtime, request.arch),
+        }
+    }
+
+    fn recall(&self, printer: &Printer) -> Result<Option<String>, DependencyError> {
+        if let Some(packages) = self.lock.read().map_err(|source| self.unusable(source))? {
+            return Ok(Some(packages));
+        }
+        let choices = self.choices.as_deref();
+        let recent = choices.and_then(|choices| choices::recent(choices, &self.key));
+        if let Some(packages) = &recent {
+            printer.debug("packages are those that the same requirements led to lately");
+            self.lock
+                .write(packages)
+                .map_err(|source| self.unusable(source))?;
+        }
+        Ok(recent)
+    }
+
+    /// Writes down what was installed into a folder, and returns it.
+    fn note(&self, installed: &Path) -> Result<String, DependencyError> {
+        let packages = installed_packages(installed).map_err(DependencyError::Folder)?;
+        self.lock
+            .write(&packages)
+            .map_err(|source| self.unusable(source))?;
+        if let Some(choices) = &self.choices {
+            // Where it cannot be kept, the next project resolves its packages itself.
+            choices::note(choices, &self.key, &packages).ok();
+        }
+        Ok(packages)
+    }
+
+    fn unusable(&self, source: std::io::Error) -> DependencyError {
+        DependencyError::Lock {
+            path: self.lock.path().to_owned(),
+            source,
+        }
+    }
 }
 
 /// What exactly these packages gave before.

@@ -48,16 +48,15 @@ impl Lock {
         Ok(is_current.then(|| packages.to_owned()))
     }
 
-    /// Writes the packages that were installed into a folder, and returns them.
-    pub(super) fn write(&self, installed: &Path) -> io::Result<String> {
-        let packages = packages(installed)?;
+    /// Writes down which packages were chosen.
+    pub(super) fn write(&self, packages: &str) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         let draft = tempfile::NamedTempFile::new_in(folder)?;
         std::fs::write(draft.path(), format!("{HEADER}{}\n{packages}", self.digest))?;
         draft.as_file().sync_all()?;
         draft.persist(&self.path)?;
-        Ok(packages)
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -65,8 +64,8 @@ impl Lock {
     }
 }
 
-/// What is installed in a folder, by the names and versions in its `.dist-info` folders, sorted.
-fn packages(installed: &Path) -> io::Result<String> {
+/// What is installed in a folder, as requirements of exact versions: by the names and versions in its `.dist-info` folders, sorted.
+pub(super) fn installed_packages(installed: &Path) -> io::Result<String> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir(installed)? {
         let name = entry?.file_name();
@@ -107,7 +106,8 @@ mod tests {
         }
         let first = lock(folder.path(), "a-b\nzoo>=2\n");
         assert_eq!(first.read().unwrap(), None);
-        let packages = first.write(&installed).unwrap();
+        let packages = installed_packages(&installed).unwrap();
+        first.write(&packages).unwrap();
         assert_eq!(packages, "a_b==1.0.post1\nzoo==2.0\n");
         assert_eq!(first.read().unwrap(), Some(packages));
         assert!(first.path().ends_with("locks/boat-python3.13-x86_64.txt"));

@@ -4,6 +4,7 @@
 
 mod archive;
 mod cache;
+mod choices;
 mod dependencies;
 mod ignore_rules;
 mod lock;
@@ -17,7 +18,7 @@ use coracle_types::{Language, RuntimeKind};
 use tempfile::TempPath;
 
 pub(crate) use self::dependencies::{DependencyError, Installed};
-pub(crate) use self::node::BuildError;
+pub(crate) use self::node::{BuildError, LOCK as NPM_LOCK};
 use crate::output::{Printer, size};
 
 /// A machine architecture, as Rust and Linux name it.
@@ -173,6 +174,20 @@ pub(crate) async fn install_dependencies(
     printer: &Printer,
 ) -> Result<Option<Installed>, PackageError> {
     Ok(dependencies::install(request, printer).await?)
+}
+
+/// Installs the packages of a Node agent beside its code; nothing where no `package.json` asks for any.
+///
+/// # Errors
+/// When they cannot be installed.
+pub(crate) async fn install_node_packages(
+    code: &std::path::Path,
+    printer: &Printer,
+) -> Result<(), PackageError> {
+    if code.join("package.json").is_file() {
+        node::install(code, false, printer).await?;
+    }
+    Ok(())
 }
 
 /// The files of the code that would be packaged.

@@ -1,6 +1,7 @@
 //! Builds a TypeScript agent: `npm run build` of its package puts what is deployed into `dist/`. Beside it go the
 //! packages it needs when it runs, for the machine it will run on, as `package-lock.json` says. What the same lock gave
-//! before is used again ([`super::cache`]).
+//! before is used again ([`super::cache`]). On the developer's machine the sources run as they are, with what npm
+//! installed beside them.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +18,8 @@ use crate::output::Printer;
 const SHOWN_LINES: usize = 12;
 /// What a package is and exactly what it needs.
 const DESCRIPTION: [&str; 2] = ["package.json", LOCK];
-const LOCK: &str = "package-lock.json";
+/// Which packages npm chose; it writes the file when it installs them.
+pub(crate) const LOCK: &str = "package-lock.json";
 
 /// Why an agent was not built.
 #[derive(Debug, thiserror::Error)]
@@ -60,16 +62,7 @@ pub(super) async fn build(
     printer: &Printer,
 ) -> Result<(Request, Installed), BuildError> {
     let code = request.code.clone();
-    if request.refresh || !is_installed(&code) {
-        let step = if code.join(LOCK).is_file() && !request.refresh {
-            "ci"
-        } else {
-            "install"
-        };
-        let progress = printer.working("Installing packages with npm");
-        npm(&code, step, &[step, "--no-audit", "--no-fund"]).await?;
-        drop(progress);
-    }
+    install(&code, request.refresh, printer).await?;
     let progress = printer.working("Building");
     npm(&code, "run build", &["run", "build"]).await?;
     drop(progress);
@@ -81,6 +74,25 @@ pub(super) async fn build(
     }
     let packages = packages(&code, request.arch, printer).await?;
     Ok((request, packages))
+}
+
+/// Installs the packages beside the code, for this machine, unless they are there.
+///
+/// # Errors
+/// When npm is missing or fails.
+pub(super) async fn install(code: &Path, refresh: bool, printer: &Printer) -> Result<(), BuildError> {
+    if !refresh && is_installed(code) {
+        return Ok(());
+    }
+    let step = if code.join(LOCK).is_file() && !refresh {
+        "ci"
+    } else {
+        "install"
+    };
+    let progress = printer.working("Installing packages with npm");
+    npm(code, step, &[step, "--no-audit", "--no-fund"]).await?;
+    drop(progress);
+    Ok(())
 }
 
 /// The packages that run with the agent, and the description of it that says how Node is to take its files.

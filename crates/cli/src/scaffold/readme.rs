@@ -6,8 +6,8 @@ use crate::project::Build;
 const STUB: &str = "\
 ## The stub model
 
-`{{stub}}` stands in for a model. It runs inside the agent's own process and listens on loopback only, so it works
-in a deployed microVM without a network, too. It understands nothing: it repeats what you say, calls a tool that adds, if
+`{{stub}}` stands in for a model. It runs inside the agent's own process and listens on loopback only, so it needs
+neither a key nor a network, here and deployed. It understands nothing: it repeats what you say, calls a tool that adds, if
 there is one, when you ask it to \"add 2 and 3\", and lists what you said before when you ask \"What did I say?\". The tests
 use it, and `MODEL_URL=stub` in `agentcore/.env.local` makes any model into it.
 ";
@@ -42,14 +42,16 @@ fn introduction(choices: &Choices) -> String {
 
 fn first_steps(choices: &Choices) -> String {
     let talk = match choices.protocol {
-        Protocol::HTTP | Protocol::AGUI => {
+        Protocol::MCP => {
+            "agentcore tools list           # its tools; `agentcore tools call --help` has more\n"
+        }
+        Protocol::HTTP | Protocol::AGUI | Protocol::A2A => {
             "agentcore invoke \"Hello\"       # talks to it; `agentcore invoke --help` has more\n"
         }
-        Protocol::MCP => "agentcore status               # its ARN, for MCP clients\n",
-        Protocol::A2A => "agentcore status               # its ARN, for A2A clients\n",
     };
     format!(
-        "```\nagentcore deploy               # packages it, makes it a version that answers\n{talk}\
+        "```\nagentcore dev                  # runs it here, with a page to look inside; Ctrl-C ends it\n\
+         agentcore deploy               # packages it, makes it a version that answers\n{talk}\
          agentcore logs --follow\nagentcore destroy\n```\n"
     )
 }

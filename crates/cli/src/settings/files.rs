@@ -26,14 +26,19 @@ type Sections = BTreeMap<String, BTreeMap<String, String>>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Profiles {
     sections: Sections,
+    /// The sections `services`, which profiles name.
+    services: Sections,
 }
 
 impl Profiles {
     /// Puts the two files together; where both have a value the credentials file wins.
     pub(crate) fn parse(credentials: &str, config: &str) -> Self {
         let mut sections = Sections::new();
+        let mut services = Sections::new();
         for (name, values) in parse_sections(config) {
-            if let Some(name) = name
+            if let Some(name) = name.strip_prefix("services ") {
+                services.insert(name.trim().to_owned(), values);
+            } else if let Some(name) = name
                 .strip_prefix("profile ")
                 .or((name == "default").then_some("default"))
             {
@@ -43,7 +48,18 @@ impl Profiles {
         for (name, values) in parse_sections(credentials) {
             sections.entry(name).or_default().extend(values);
         }
-        Self { sections }
+        Self { sections, services }
+    }
+
+    /// The endpoint that a profile names for one service, or for all.
+    pub(crate) fn endpoint(&self, profile: &str, service: &str) -> Option<&str> {
+        let of_service = || {
+            let services = self.services.get(self.value(profile, "services")?)?;
+            services
+                .get(&format!("{service}.endpoint_url"))
+                .map(String::as_str)
+        };
+        of_service().or_else(|| self.value(profile, "endpoint_url"))
     }
 
     pub(crate) fn contains(&self, profile: &str) -> bool {
@@ -67,22 +83,30 @@ impl Profiles {
     }
 }
 
-/// Sections, `key = value` lines, whole-line comments. Indented lines are sub-values of services and are skipped.
+/// Sections, `key = value` lines, whole-line comments. An indented line below `outer =` is a value of its own,
+/// `outer.key`.
 fn parse_sections(text: &str) -> Sections {
     let mut sections = Sections::new();
-    let mut current = None;
+    let mut current: Option<&mut BTreeMap<String, String>> = None;
+    let mut outer = String::new();
     for line in text.lines() {
-        if line.starts_with([' ', '\t', '#', ';']) {
+        if line.trim_start().starts_with(['#', ';']) {
             continue;
         }
-        if let Some(name) = line
+        if line.starts_with([' ', '\t']) {
+            if let (Some(values), Some((key, value))) = (current.as_mut(), line.split_once('=')) {
+                let key = format!("{outer}.{}", key.trim().to_ascii_lowercase());
+                values.insert(key, value.trim().to_owned());
+            }
+        } else if let Some(name) = line
             .trim_end()
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
         {
             current = Some(sections.entry(name.trim().to_owned()).or_default());
         } else if let (Some(values), Some((key, value))) = (current.as_mut(), line.split_once('=')) {
-            values.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+            outer = key.trim().to_ascii_lowercase();
+            values.insert(outer.clone(), value.trim().to_owned());
         }
     }
     sections
@@ -125,6 +149,7 @@ pub(crate) fn gather(
         environment,
         profiles,
         local,
+        from_process: None,
     })
 }
 

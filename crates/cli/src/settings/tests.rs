@@ -131,6 +131,81 @@ fn each_service_has_a_variable_of_its_own() {
 }
 
 #[test]
+fn profiles_name_endpoints_for_all_services_and_for_single_ones() {
+    let config = "[profile work]\nregion = eu-west-1\nendpoint_url = http://all:1\nservices = mine\n\
+                  [services mine]\nbedrock_agentcore =\n  endpoint_url = http://data:1\n\
+                  # a comment\ns3 =\n  max_attempts = 3\n  endpoint_url = http://s3:1\n";
+    let mut inputs = Inputs {
+        environment: environment(&[KEYS[0], KEYS[1], ("AWS_PROFILE", "work")]),
+        profiles: Profiles::parse("", config),
+        ..Inputs::default()
+    };
+    let urls = |inputs: &Inputs| {
+        let endpoints = resolve(inputs).unwrap().endpoints.value;
+        [endpoints.data, endpoints.control, endpoints.s3, endpoints.sts].map(|url| url.to_string())
+    };
+    assert_eq!(
+        urls(&inputs),
+        ["http://data:1/", "http://all:1/", "http://s3:1/", "http://all:1/"]
+    );
+    inputs.environment.extend(environment(&[(
+        "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE",
+        "http://variable:1",
+    )]));
+    assert_eq!(urls(&inputs)[0], "http://variable:1/");
+    inputs
+        .environment
+        .extend(environment(&[("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]));
+    assert_eq!(
+        urls(&inputs)[0],
+        "https://bedrock-agentcore.eu-west-1.amazonaws.com/"
+    );
+}
+
+#[test]
+fn a_bucket_elsewhere_does_not_lead_the_rest_away_from_aws() {
+    let inputs = Inputs {
+        environment: environment(&[
+            KEYS[0],
+            KEYS[1],
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ENDPOINT_URL_S3", "http://s3:1"),
+        ]),
+        ..Inputs::default()
+    };
+    let endpoints = resolve(&inputs).unwrap().endpoints.value;
+    assert_eq!(endpoints.s3.as_str(), "http://s3:1/");
+    assert_eq!(
+        endpoints.control.as_str(),
+        "https://bedrock-agentcore-control.eu-west-1.amazonaws.com/"
+    );
+}
+
+#[test]
+fn a_profiles_program_is_asked_only_when_its_keys_are_needed() {
+    let mut inputs = Inputs {
+        profiles: Profiles::parse(
+            "[default]\ncredential_process = exit 1\n",
+            "[profile work]\ncredential_process = echo '{\"Version\": 1, \"AccessKeyId\": \"PROCESS\", \
+             \"SecretAccessKey\": \"hush\"}'\n",
+        ),
+        environment: environment(&[KEYS[0], KEYS[1], ("AWS_REGION", "eu-west-1")]),
+        ..Inputs::default()
+    };
+    inputs.ask_process().unwrap();
+    assert_eq!(summary(&inputs)[2], "ENV < AWS_ACCESS_KEY_ID");
+    inputs.flags.profile = Some("work".to_owned());
+    inputs.ask_process().unwrap();
+    assert_eq!(summary(&inputs)[2], "PROCESS < profile `work`");
+    inputs.flags.profile = Some("default".to_owned());
+    let refused = inputs.ask_process().unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the `credential_process` of profile `default` gave no credentials"
+    );
+}
+
+#[test]
 fn credentials_and_region_alone_mean_aws() {
     let mut inputs = Inputs {
         environment: environment(&[

@@ -7,7 +7,10 @@ async fn a_project_is_made_by_flags_alone() {
     let world = World::new().await;
     let run = world.run(&["create", "--name", "Boat", "--defaults"]).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert_eq!(run.stdout, "Next: cd Boat && agentcore deploy\n");
+    assert_eq!(
+        run.stdout,
+        "Next: cd Boat && agentcore dev   # runs it here; agentcore deploy takes it to the server\n"
+    );
     let folder = world.folder.path().join("Boat");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     insta::assert_snapshot!("create_project_file", read("agentcore/agentcore.json"));

@@ -18,7 +18,11 @@ const PAST: [&str; 2] = ["history", "metadata"];
 pub(in super::super) async fn card(place: Place<'_>, arguments: &Card) -> Result<(), Failure> {
     let session = given_session(arguments.peer.session_id.as_deref())?;
     let printer = place.printer;
-    let card = Agent::find(place, &arguments.peer).await?.card(&session).await?;
+    let agent = Agent::find(place, &arguments.peer).await?;
+    let card = agent
+        .card(&session)
+        .await
+        .map_err(|failure| agent.told(failure))?;
     if printer.json {
         return printer.json(&card);
     }
@@ -84,20 +88,34 @@ pub(super) fn error(answer: &Value) -> Option<String> {
     Some(format!("{text} (code {})", error["code"]))
 }
 
-/// The text in the parts of an answer: of a message, of a task's artifacts and status, or of a streamed update.
+/// The text in the parts of an answer: of a message, of a task's artifacts and status, or of a streamed update. Each
+/// part of a message is a line; the parts of an artifact, which grows by them, are pieces of one.
 pub(super) fn text(answer: &Value) -> String {
     let mut lines = Vec::new();
     collect(&answer["result"], &mut lines);
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n")
 }
 
-fn collect<'a>(value: &'a Value, lines: &mut Vec<&'a str>) {
+/// Whether an answer is a further piece of the artifact that the one before it belongs to.
+pub(super) fn goes_on(answer: &Value) -> bool {
+    let result = &answer["result"];
+    let update = result.get("artifactUpdate").unwrap_or(result);
+    update["append"] == true
+}
+
+fn collect(value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
                 if name == "parts" {
                     let parts = member.as_array().into_iter().flatten();
-                    lines.extend(parts.filter_map(|part| part["text"].as_str()));
+                    let texts: Vec<_> = parts.filter_map(|part| part["text"].as_str()).collect();
+                    let between = if members.contains_key("artifactId") {
+                        ""
+                    } else {
+                        "\n"
+                    };
+                    lines.extend(Some(texts.join(between)).filter(|text| !text.is_empty()));
                 } else if !PAST.contains(&name.as_str()) {
                     collect(member, lines);
                 }
@@ -126,12 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn pieces_of_an_artifact_belong_together_in_both_versions() {
+        let update = |append| json!({ "artifact": { "parts": [{ "text": "x" }] }, "append": append });
+        for wrap in [
+            |update| json!({ "result": { "artifactUpdate": update } }),
+            |update| json!({ "result": update }),
+        ] {
+            assert!(goes_on(&wrap(update(true))) && !goes_on(&wrap(update(false))));
+        }
+        assert!(!goes_on(&json!({ "result": { "message": { "parts": [] } } })));
+    }
+
+    #[test]
     fn what_the_user_said_is_not_repeated() {
         let answer = json!({ "result": { "task": {
             "history": [{ "parts": [{ "text": "question" }] }],
-            "artifacts": [{ "parts": [{ "text": "one" }, { "data": {} }, { "text": "two" }] }],
+            "artifacts": [
+                { "artifactId": "a", "parts": [{ "text": "one " }, { "data": {} }, { "text": "piece" }] },
+                { "artifactId": "b", "parts": [{ "text": "two" }] },
+            ],
+            "status": { "message": { "parts": [{ "text": "three" }, { "text": "four" }] } },
         }}});
-        assert_eq!(text(&answer), "one\ntwo\n");
+        assert_eq!(text(&answer), "one piece\ntwo\nthree\nfour");
         let refused = json!({ "error": { "code": -32001, "message": "no such task" } });
         assert_eq!(error(&refused).unwrap(), "no such task (code -32001)");
     }

@@ -113,6 +113,16 @@ impl<'a> Agent<'a> {
         }
     }
 
+    /// What went wrong, told as it is where this agent runs.
+    pub(super) fn told(&self, failure: Failure) -> Failure {
+        match (&self.way, failure) {
+            (Way::Dev(_), failure @ (Failure::Agent(_) | Failure::Client(_))) => {
+                Failure::InDev(Box::new(failure))
+            }
+            (_, failure) => failure,
+        }
+    }
+
     /// Sends a message; the body of the answer arrives as the agent produces it.
     pub(super) async fn send(&self, session: &SessionId, message: Message) -> Result<Response, Failure> {
         let mut headers = self.headers.clone();

@@ -21,6 +21,8 @@ const MAX_REMEMBERED: usize = 1024 * 1024;
 enum Meaning {
     /// Part of the answer's text.
     Text(String),
+    /// The same, beginning on a line of its own.
+    Line(String),
     /// Worth showing as it is.
     Data,
     /// Of no interest to people.
@@ -111,6 +113,12 @@ impl<'a> Answer<'a> {
         }
         match meaning {
             Meaning::Text(text) => self.text(&text),
+            Meaning::Line(text) => {
+                if !self.ends_with_line_end {
+                    self.text("\n")?;
+                }
+                self.text(&text)
+            }
             Meaning::Data if pretty => self.text(&format!("{value:#}\n")),
             Meaning::Data => self.text(&format!("{value}\n")),
             Meaning::Nothing => Ok(()),
@@ -163,7 +171,11 @@ fn meaning(protocol: ServerProtocol, value: &Value) -> Meaning {
         ServerProtocol::Agui => of_ag_ui(value),
         ServerProtocol::A2a => match a2a::error(value) {
             Some(error) => Meaning::Failed(error),
-            None => Meaning::Text(a2a::text(value)),
+            None => match a2a::text(value) {
+                text if text.is_empty() => Meaning::Nothing,
+                text if a2a::goes_on(value) => Meaning::Text(text),
+                text => Meaning::Line(text),
+            },
         },
         _ => match (value, agents_error(value)) {
             (_, Some(error)) => Meaning::Failed(error),

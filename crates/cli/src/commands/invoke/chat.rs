@@ -60,7 +60,9 @@ pub(super) async fn run(
             Said::Prompt(prompt) => {
                 let body = dialogue.say(prompt, std::mem::take(&mut media))?;
                 match exchange(printer, agent, &mut dialogue, body, false).await {
-                    Err(failure @ (Failure::Agent(_) | Failure::Client(_))) => printer.failure(&failure),
+                    Err(failure @ (Failure::Agent(_) | Failure::Client(_) | Failure::InDev(_))) => {
+                        printer.failure(&failure);
+                    }
                     result => result?,
                 }
             }

@@ -101,6 +101,17 @@ async fn exchange(
     body: String,
     hold_back: bool,
 ) -> Result<(), Failure> {
+    let exchanged = send_and_print(printer, agent, dialogue, body, hold_back).await;
+    exchanged.map_err(|failure| agent.told(failure))
+}
+
+async fn send_and_print(
+    printer: &Printer,
+    agent: &Agent<'_>,
+    dialogue: &mut Dialogue,
+    body: String,
+    hold_back: bool,
+) -> Result<(), Failure> {
     let body = match agent.protocol {
         ServerProtocol::A2a => a2a::message(agent, &dialogue.session, &body).await?,
         _ => Message::json(body),

@@ -41,7 +41,8 @@ pub(in super::super) async fn run(place: Place<'_>, arguments: &Tools) -> Result
             let agent = Agent::find(place, peer).await?;
             let mut server = Server::open(agent, given_session(peer.session_id.as_deref())?).await?;
             let parameters = json!({ "name": name, "arguments": input });
-            show(printer, &server.request("tools/call", parameters).await?)
+            let result = server.request("tools/call", parameters).await?;
+            show(printer, &result).map_err(|failure| server.agent.told(failure))
         }
     }
 }
@@ -149,7 +150,8 @@ impl<'a> Server<'a> {
     async fn request(&mut self, method: &str, parameters: Value) -> Result<Value, Failure> {
         self.requests += 1;
         let id = self.requests;
-        answer(self.send(method, parameters, Some(id)).await?, id).await
+        let answered = answer(self.send(method, parameters, Some(id)).await?, id).await;
+        answered.map_err(|failure| self.agent.told(failure))
     }
 
     async fn send(&self, method: &str, parameters: Value, id: Option<u32>) -> Result<Response, Failure> {
@@ -164,7 +166,8 @@ impl<'a> Server<'a> {
             body: request.to_string().into(),
             headers: self.headers.clone(),
         };
-        self.agent.send(&self.session, message).await
+        let sent = self.agent.send(&self.session, message).await;
+        sent.map_err(|failure| self.agent.told(failure))
     }
 }
 

@@ -8,7 +8,7 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 const took = (milliseconds) =>
-  milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(milliseconds < 10000 ? 2 : 1)} s`;
+  milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(milliseconds < 10000 ? 2 : 1)} s`;
 
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
 
@@ -112,21 +112,58 @@ function facts(pairs) {
 function drawTrace() {
   const trace = chosenTrace();
   if (!trace) return at("trace").replaceChildren(element("p", { className: "empty", textContent: "No request yet." }));
-  const { spans, end } = spansOf(trace);
+  const { spans, end: answered } = spansOf(trace);
+  const own = ownSpansOf(trace);
+  const end = Math.max(answered, ...own.map(({ to }) => to));
   const head = facts([
     ["request", trace.request], ["status", trace.status ?? "…"], ["took", trace.took === null ? "…" : took(trace.took)],
     ["began", clock(trace.started)], ["session", trace.session],
   ]);
-  const rows = spans.map((span) => {
-    const bar = element("div", { className: `bar ${span.kind}` });
-    bar.style.left = `${(100 * span.from) / end}%`;
-    bar.style.width = `${(100 * (span.to - span.from)) / end}%`;
-    const when = span.to > span.from ? took(span.to - span.from) : `+${took(span.from)}`;
-    return element("div", { className: "span", title: span.name },
-      element("span", { className: "what", textContent: span.name }),
-      element("div", { className: "track" }, bar), element("span", { className: "when", textContent: when }));
-  });
+  const rows = spans.map((span) => spanShown(span, end));
+  if (own.length) rows.push(element("h2", { textContent: "What the agent tells of itself" }));
+  rows.push(...own.flatMap((span) => ownSpanShown(span, end)));
   at("trace").replaceChildren(head, ...rows);
+}
+
+function spanShown(span, end) {
+  const bar = element("div", { className: `bar ${span.kind}` });
+  bar.style.left = `${(100 * span.from) / end}%`;
+  bar.style.width = `${(100 * (span.to - span.from)) / end}%`;
+  const when = span.to > span.from ? took(span.to - span.from) : `+${took(span.from)}`;
+  return element("div", { className: "span", title: span.name },
+    element("span", { className: "what", textContent: span.name }),
+    element("div", { className: "track" }, bar), element("span", { className: "when", textContent: when }));
+}
+
+// The agent's own spans, each below the one it is part of.
+function ownSpansOf(trace) {
+  const spans = [...trace.spans].sort((one, other) => one.from - other.from);
+  const ids = new Set(spans.map(({ id }) => id));
+  const below = new Map();
+  for (const span of spans) {
+    const parent = ids.has(span.parent) && span.parent !== span.id ? span.parent : "";
+    below.set(parent, [...(below.get(parent) ?? []), span]);
+  }
+  const ordered = [];
+  const visit = (parent, depth) => {
+    const children = below.get(parent) ?? [];
+    below.delete(parent);
+    for (const span of children) {
+      ordered.push({ ...span, depth, kind: span.failed ? "failed" : "own" });
+      visit(span.id, depth + 1);
+    }
+  };
+  visit("", 0);
+  return ordered;
+}
+
+function ownSpanShown(span, end) {
+  const row = spanShown(span, end);
+  row.classList.add("own");
+  row.querySelector(".what").style.paddingLeft = `${Math.min(span.depth, 8) * 0.7}rem`;
+  row.onclick = () => { known.unfolded = known.unfolded === span.id ? undefined : span.id; draw(); };
+  const unfolded = known.unfolded === span.id && span.attributes.length > 0;
+  return unfolded ? [row, facts(span.attributes)] : [row];
 }
 
 function drawEvents() {
@@ -213,6 +250,10 @@ const EVENTS = {
     if (!told) return;
     told.steps.push(step);
     if (step.kind === "answer") told.status = parseInt(step.text, 10);
+    draw();
+  },
+  span({ trace, span }) {
+    known.traces.get(trace)?.spans.push(span);
     draw();
   },
 };

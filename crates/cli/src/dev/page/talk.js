@@ -40,12 +40,14 @@ const MEANING = {
     const collect = (part) => {
       if (!part || typeof part !== "object") return;
       for (const [name, member] of Object.entries(part)) {
-        if (name === "parts") member.forEach?.((each) => each.text !== undefined && texts.push(TEXT(each.text + "\n")));
+        if (name === "parts") texts.push(member.flatMap?.(({ text }) => text ?? []).join(part.artifactId ? "" : "\n") ?? "");
         else if (name !== "history" && name !== "metadata") collect(member);
       }
     };
     collect(value?.result);
-    return texts;
+    // Further pieces of an artifact go on where the one before them ended.
+    const goesOn = (value?.result?.artifactUpdate ?? value?.result)?.append === true;
+    return texts.filter((text) => text !== "").map((text) => (goesOn ? TEXT(text) : { text, ownLine: true }));
   },
   MCP(value) { return [{ data: value }]; },
 };
@@ -67,6 +69,10 @@ function saidIn(trace, protocol) {
   if (body) {
     const value = json(body);
     pieces.push(...(value === undefined ? [TEXT(body)] : meaning(value)));
+  }
+  for (const [number, piece] of pieces.entries()) {
+    const before = pieces[number - 1]?.text;
+    if (piece.ownLine && before !== undefined && !before.endsWith("\n")) piece.text = `\n${piece.text}`;
   }
   if (status >= 400) {
     const reason = trace.steps.findLast((step) => step.kind === "answer" || step.kind === "end");
