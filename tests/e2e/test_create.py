@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.aws import new_session_id
+from harness.builder import Buildah
 from harness.cli import Cli
 from harness.server import BINARIES, Server
 from harness.terminal import Terminal
@@ -153,6 +154,25 @@ def test_an_mcp_server_offers_its_tools(deployed: Callable[..., Cli]) -> None:
     cli = deployed("--protocol", "MCP")
     assert "add_numbers" in cli.run("tools", "list").stdout
     assert "42" in cli.run("tools", "call", "add_numbers", "--input", '{"a": 2, "b": 40}').stdout
+
+
+@pytest.mark.microvm
+@pytest.mark.slow
+@pytest.mark.timeout(2 * SLOW_TIMEOUT)
+@pytest.mark.skipif(not Buildah.possible(), reason="needs root and buildah")
+def test_the_dockerfile_is_built_and_answers(roomy: Server, tmp_path: Path) -> None:
+    buildah = Buildah(tmp_path)
+    buildah.add_python()
+    project = create(tmp_path, "--framework", "none", "--build", "container")
+    cli = Cli(roomy, project, **buildah.environment)
+    try:
+        cli.run("deploy", "--timeout", "900", timeout=SLOW_TIMEOUT)
+        assert "You said: Good morning" in cli.run("invoke", "Good morning").stdout
+        again = cli.run("deploy", "--timeout", "900", timeout=SLOW_TIMEOUT)
+        assert "Nothing has changed: version 1 stays" in again.stderr, again.stderr
+    finally:
+        cli.run("destroy", "--force")
+        buildah.clean_up()
 
 
 @pytest.mark.slow

@@ -104,10 +104,16 @@ class Dev:
     def phase(self) -> str:
         return self.state()["phase"]
 
-    def change(self, text: str, phase: str) -> None:
-        """Changes the agent, and waits until the changed one is in that phase."""
+    def change(self, text: str, phase: str, entry: Path | None = None) -> None:
+        """Changes the agent, or has another file be it, and waits until the changed one is in that phase."""
         starts = self.state()["starts"]
-        self.main.write_text(text)
+        entry = entry or self.main
+        project = self.folder / "agentcore" / "agentcore.json"
+        described = json.loads(project.read_text())
+        described["runtimes"][0]["entrypoint"] = entry.name
+        # At once, so that it is one change.
+        entry.write_text(text)
+        project.write_text(json.dumps(described))
 
         def changed() -> bool:
             now = self.state()
@@ -179,6 +185,10 @@ def test_a_change_starts_it_again_and_a_mistake_is_told(dev: Dev) -> None:
         assert "hint: the terminal of `agentcore dev`" in refused.stderr
         dev.change(text.replace("Hello! You said", "Ahoy! You said").replace("app.run()", ECHO), "ready")
         assert "Ahoy!" in dev.run("invoke", "--dev", "hello").stdout
+        # What the project's file says is read anew, too.
+        text_of_other = dev.main.read_text().replace("Ahoy!", "Avast!")
+        dev.change(text_of_other, "ready", entry=dev.main.with_name("other.py"))
+        assert "Avast!" in dev.run("invoke", "--dev", "hello").stdout
         with connect(dev.url.replace("http://", "ws://") + "ws", open_timeout=60) as websocket:
             for text_sent in ("one", "two"):
                 websocket.send(text_sent)

@@ -2,6 +2,8 @@
 
 mod configure;
 mod create;
+#[cfg(test)]
+mod documented;
 mod endpoints;
 mod exec;
 mod invoke;

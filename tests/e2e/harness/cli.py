@@ -10,9 +10,9 @@ from harness.terminal import Terminal
 class Cli:
     """Runs `agentcore` in a project folder against a server."""
 
-    def __init__(self, server: Server, project: Path) -> None:
+    def __init__(self, server: Server, project: Path, **variables: str) -> None:
         self._project = project
-        self._environment = server.client_environment() | {"NO_COLOR": "1"}
+        self._environment = server.client_environment() | {"NO_COLOR": "1"} | variables
 
     def run(self, *arguments: str, code: int = 0, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         done = self._run(arguments, timeout)

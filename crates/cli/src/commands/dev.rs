@@ -206,10 +206,10 @@ fn show(printer: &Printer, event: &Event) -> Result<(), Failure> {
                 let session: String = trace.session.chars().take(SHOWN_ID).collect();
                 let status = trace.status.map_or("-".to_owned(), |status| status.to_string());
                 let events = trace.steps.iter().filter(|step| step.kind == "event").count() + trace.more;
-                let streamed = if events > 0 {
-                    format!(", {events} events")
-                } else {
-                    String::new()
+                let streamed = match events {
+                    0 => String::new(),
+                    1 => ", 1 event".to_owned(),
+                    _ => format!(", {events} events"),
                 };
                 printer.info(&format!(
                     "→ {} {status} in {took} ms{streamed}, session {session}",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Instant;
 
-use coracle_types::Language;
+use coracle_types::{Language, RuntimeKind};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -86,15 +86,7 @@ async fn tools(entry: &RuntimeEntry) -> Vec<Finding> {
         });
         return findings;
     }
-    let interpreter = entry.runtime_version.interpreter();
-    findings.push(match first_of(&[interpreter]).await {
-        Some(found) => Finding::good("interpreter", found),
-        None => Finding::bad(
-            "interpreter",
-            format!("{interpreter} is not on the PATH; deploying works, running it here does not"),
-            format!("install it, or change `runtimeVersion` of {}", entry.name),
-        ),
-    });
+    findings.push(interpreter(entry).await);
     if entry.runtime_version.language() == Language::Python {
         let uv = first_of(&["uv"]).await;
         let pip = first_of_arguments("python3", &["-m", "pip", "--version"]).await;
@@ -108,6 +100,29 @@ async fn tools(entry: &RuntimeEntry) -> Vec<Finding> {
         });
     }
     findings
+}
+
+/// What runs this agent here; another version of its language will do.
+async fn interpreter(entry: &RuntimeEntry) -> Finding {
+    let wanted = entry.runtime_version;
+    if let Some(found) = first_of(&[wanted.interpreter()]).await {
+        return Finding::good("interpreter", found);
+    }
+    let others = RuntimeKind::ALL.into_iter().rev();
+    let others = others.filter(|other| other.language() == wanted.language());
+    let others: Vec<_> = others.map(RuntimeKind::interpreter).collect();
+    let name = wanted.interpreter();
+    match first_of(&others).await {
+        Some(found) => {
+            let text = format!("{found}, by which `agentcore dev` runs the agent, since {name} is not here");
+            Finding::good("interpreter", text)
+        }
+        None => Finding::bad(
+            "interpreter",
+            format!("{name} is not on the PATH; deploying works, running it here does not"),
+            format!("install it, or change `runtimeVersion` of {}", entry.name),
+        ),
+    }
 }
 
 async fn first_of(programs: &[&str]) -> Option<String> {

@@ -179,7 +179,7 @@ impl Agent {
     }
 
     fn spawn(&self, prepared: &Prepared, port: u16) -> std::io::Result<Process> {
-        let mut command: Command = prepared.command(&self.plan, port);
+        let mut command: Command = prepared.command(port);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -43,6 +43,8 @@ pub(crate) struct Plan {
 /// An agent that can be started.
 #[derive(Debug)]
 pub(super) struct Prepared {
+    /// As the project's file had it when this was prepared.
+    plan: Plan,
     interpreter: PathBuf,
     dependencies: Option<Installed>,
     environment: BTreeMap<String, String>,
@@ -57,8 +59,26 @@ impl Plan {
         self.entry.protocol.default_port()
     }
 
-    /// Finds the interpreter, installs the dependencies and reads the variables.
+    /// The plan as the project's file now has it; a protocol stays what it was at the start.
+    fn renewed(&self, project: &Project) -> Result<Self, DevError> {
+        let entry = project.runtime(Some(self.entry.name.as_str()))?.clone();
+        Ok(Self {
+            code: self.root.join(&entry.code_location),
+            entry: RuntimeEntry {
+                protocol: self.entry.protocol,
+                ..entry
+            },
+            ..self.clone()
+        })
+    }
+
+    /// Reads the project, finds the interpreter, and installs the dependencies.
     pub(super) async fn prepare(&self, printer: &Printer) -> Result<Prepared, DevError> {
+        let project = Project::find(&self.root)?;
+        self.renewed(&project)?.prepare_from(&project, printer).await
+    }
+
+    async fn prepare_from(self, project: &Project, printer: &Printer) -> Result<Prepared, DevError> {
         let (interpreter, runtime) = self.interpreter().await?;
         let wanted = self.entry.runtime_version;
         let warning =
@@ -71,9 +91,10 @@ impl Plan {
         Ok(Prepared {
             interpreter,
             dependencies,
-            environment: self.environment()?,
+            environment: self.environment(project)?,
             launch,
             warning,
+            plan: self,
         })
     }
 
@@ -160,7 +181,7 @@ impl Plan {
         Err(DevError::NoInterpreter(name))
     }
 
-    fn environment(&self) -> Result<BTreeMap<String, String>, DevError> {
+    fn environment(&self, project: &Project) -> Result<BTreeMap<String, String>, DevError> {
         let name = &self.entry.name;
         let mut environment = BTreeMap::from([
             ("DOCKER_CONTAINER".to_owned(), "1".to_owned()),
@@ -174,9 +195,7 @@ impl Plan {
             ("AGENTCORE_RUNTIME_URL".to_owned(), format!("{}/", self.url)),
         ]);
         environment.extend(self.telemetry());
-        // As they are now: they may have changed since the start.
-        let project = Project::find(&self.root)?;
-        environment.extend(project.runtime(Some(name.as_str()))?.environment());
+        environment.extend(self.entry.environment());
         let local = project.local_variables()?.into_iter();
         environment.extend(local.map(|variable| (variable.name, variable.value)));
         environment.extend(self.variables.clone());
@@ -195,7 +214,8 @@ async fn runs(program: &str) -> bool {
 
 impl Prepared {
     /// The command that starts the agent, its port moved to `port`.
-    pub(super) fn command(&self, plan: &Plan, port: u16) -> Command {
+    pub(super) fn command(&self, port: u16) -> Command {
+        let plan = &self.plan;
         let mut command = Command::new(&self.interpreter);
         let launch = self.launch.path();
         let moved = format!("{}:{port}", plan.contract_port());

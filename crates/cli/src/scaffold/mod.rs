@@ -63,7 +63,8 @@ pub(crate) struct Runtime<'a> {
     pub(crate) runtime_version: &'a str,
     pub(crate) protocol: &'static str,
     pub(crate) network_mode: &'static str,
-    pub(crate) instrumentation: Instrumentation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) instrumentation: Option<Instrumentation>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) request_header_allowlist: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +83,7 @@ impl Default for Runtime<'_> {
             runtime_version: python::RUNTIME,
             protocol: Protocol::HTTP.as_str(),
             network_mode: "PUBLIC",
-            instrumentation: Instrumentation { enable_otel: false },
+            instrumentation: None,
             request_header_allowlist: &[],
             execution_role_arn: None,
             lifecycle_configuration: None,
@@ -90,7 +91,7 @@ impl Default for Runtime<'_> {
     }
 }
 
-/// Whether the agent is started with OpenTelemetry's launcher.
+/// Whether the agent is started with OpenTelemetry's launcher, where that is among its packages.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Instrumentation {

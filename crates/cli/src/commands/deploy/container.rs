@@ -43,7 +43,12 @@ impl Builder {
 
     fn build(self, recipe: &Path, name: &str, folder: &Path) -> Vec<String> {
         let (recipe, folder) = (recipe.display().to_string(), folder.display().to_string());
-        words(&["build", "--file", &recipe, "--tag", name, &folder])
+        let mut build = words(&["build", "--file", &recipe, "--tag", name, &folder]);
+        if self == Self::Buildah {
+            // The others do so anyway: a step whose input is unchanged is not done again, so the image keeps its id.
+            build.insert(1, "--layers".to_owned());
+        }
+        build
     }
 
     /// Prints the image's id.

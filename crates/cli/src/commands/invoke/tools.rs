@@ -185,7 +185,10 @@ async fn answer(response: Response, id: u32) -> Result<Value, Failure> {
             .collect();
     }
     let mine = messages.into_iter().find(|message| message["id"] == id);
-    let mut mine = mine.ok_or(ClientError::Incomplete("the result of the request"))?;
+    let mut mine = mine.ok_or_else(|| {
+        let hint = "`agentcore invoke` talks to agents that speak another protocol than MCP";
+        Failure::usage("what answered is no MCP server", hint)
+    })?;
     match super::a2a::error(&mine) {
         Some(error) => Err(Failure::Agent(error)),
         None => Ok(mine["result"].take()),
