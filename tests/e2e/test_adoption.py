@@ -23,7 +23,9 @@ SEED = 20261121
 
 def deployed(server: Server, **members: Any) -> Runtime:
     aws = Aws(server, "PYTHON_3_13")
-    return aws.deploy(agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", **members)
+    storage = [{"sessionStorage": {"mountPath": "/mnt/data"}}]
+    members = {"platformVersion": "V2", "filesystemConfigurations": storage} | members
+    return aws.deploy(agent_zip("toolbox"), READY_TIMEOUT, **members)
 
 
 def machine_of(server: Server, hostname: str) -> int:
@@ -56,6 +58,7 @@ def kill_again_and_again(server: Server, sessions: list[AgentSession], restarts:
     for index, session in enumerate(sessions):
         session.do("remember", value=index)
         session.do("write", name="note", text=f"note {index}")
+        session.do("write", name="/mnt/data/note", text=f"kept {index}", sync=True)
     for _ in range(restarts):
         load = under_load(sessions)
         load[0].join(chance.uniform(0.2, 1.5))
@@ -68,6 +71,7 @@ def kill_again_and_again(server: Server, sessions: list[AgentSession], restarts:
         for index, session in enumerate(sessions):
             assert session.do("recall") == index
             assert session.do("read", name="note") == f"note {index}"
+            assert session.do("read", name="/mnt/data/note") == f"kept {index}"
             assert session.do("whoami")["pid"] == before[session.id]
     return sessions
 
@@ -89,7 +93,7 @@ def test_sessions_live_through_crashes_and_upgrades(own_server: Callable[..., Se
     os.kill(machine_of(server, hostname), signal.SIGKILL)
     kept, lost = on_another_port(server.start(), sessions)
     assert kept.do("recall") == 0
-    assert lost.do("recall") is None
+    assert (lost.do("recall"), lost.do("read", name="/mnt/data/note")) == (None, "kept 1")
     for session in (kept, lost):
         session.stop_if_running()
     wait_until("no machine to be left", lambda: not server.left_processes(), 60)

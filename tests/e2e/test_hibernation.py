@@ -12,6 +12,8 @@ from harness.waiting import consistently, wait_until
 
 READY_TIMEOUT = 120.0
 HIBERNATE_TIMEOUT = 60.0
+STORAGE = [{"sessionStorage": {"mountPath": "/mnt/data"}}]
+NOTE = "/mnt/data/note"
 
 pytestmark = pytest.mark.microvm
 
@@ -29,11 +31,15 @@ def hibernated(server: Server, count: int) -> None:
 def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: Callable[..., Server]) -> None:
     sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2}
     server = own_server("microvm", "hibernation", sandbox=sandbox)
-    runtime = Aws(server, "PYTHON_3_13").deploy(agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2")
+    runtime = Aws(server, "PYTHON_3_13").deploy(
+        agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", filesystemConfigurations=STORAGE
+    )
     session, stopped, busy = runtime.session(), runtime.session(), runtime.session()
     busy.do("ping", status="HealthyBusy")
     session.do("remember", value="in memory")
     session.do("write", name="note", text="on disk")
+    for each in (session, stopped):
+        each.do("write", name=NOTE, text="kept")
     before = session.do("whoami")
     stopped.do("remember", value="to be forgotten")
     hibernated(server, 1)
@@ -51,12 +57,12 @@ def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: 
     asked = time.time()
     assert session.do("recall") == "in memory"
     after = session.do("whoami")
-    assert session.do("read", name="note") == "on disk"
+    assert (session.do("read", name="note"), session.do("read", name=NOTE)) == ("on disk", "kept")
     assert metric(server, "session_starts_total", origin="woken") >= 1
     assert (after["pid"], after["hostname"]) == (before["pid"], before["hostname"])
     assert after["random"] != before["random"]
     assert asked - 0.5 < after["time"] < time.time() + 0.5
-    assert stopped.do("recall") is None
+    assert (stopped.do("recall"), stopped.do("read", name=NOTE)) == (None, "kept")
     runtime.delete()
     assert kept(server) == []
     server.stop()

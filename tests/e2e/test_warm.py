@@ -62,7 +62,10 @@ def test_tags_and_the_operator_say_how_many_stand_ready(simulated: Server, cloud
 def test_a_session_takes_a_paused_machine_that_knows_the_time(own_server: Callable[..., Server]) -> None:
     sandbox = SMALL_SANDBOXES["sandbox"] | {"warm": "1"}
     server = own_server("microvm", "warm", sandbox=sandbox)
-    runtime = Aws(server, "PYTHON_3_13").deploy(agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2")
+    storage = [{"sessionStorage": {"mountPath": "/mnt/data"}}]
+    runtime = Aws(server, "PYTHON_3_13").deploy(
+        agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", filesystemConfigurations=storage
+    )
     ready(server, 1)
     (pid,) = machines(server)
     before = processor_seconds(pid)
@@ -80,6 +83,13 @@ def test_a_session_takes_a_paused_machine_that_knows_the_time(own_server: Callab
     them = other.do("whoami")
     assert other.do("recall") is None
     assert session.do("recall") == "mine"
+    # What a session keeps comes to whichever machine it takes.
+    session.do("write", name="/mnt/data/note", text="mine")
+    assert other.do("files", folder="/mnt/data") == []
+    session.stop()
+    ready(server, 1)
+    assert session.do("read", name="/mnt/data/note") == "mine"
+    assert started_warm(server) == 3
     for differs in ("hostname", "random"):
         assert me[differs] != them[differs], differs
     server.stop()

@@ -1,5 +1,5 @@
-//! The private writable layer of a sandbox: a copy of an empty ext4 file system. Making a file system takes time
-//! and a tool; copying a sparse template takes milliseconds.
+//! Writable disks of sandboxes: copies of an empty ext4 file system. Making a file system takes time and a tool;
+//! copying a sparse template takes milliseconds.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,16 +19,42 @@ const MKE2FS: Tool = Tool {
 };
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Changes whenever the template of one size would be another.
-const TEMPLATE_VERSION: u32 = 1;
+const TEMPLATE_VERSION: u32 = 2;
 const MIB: u64 = 1024 * 1024;
 /// How much is in memory at once while data is copied through it, in bytes.
 const PIECE: usize = 256 * 1024;
 
-/// Why there is no writable layer.
+/// How long what is written to a disk is to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// As long as its machine.
+    WithMachine,
+    /// Longer than that: whatever ends the machine or the host leaves a file system that can be mounted.
+    BeyondCrashes,
+}
+
+impl Lasting {
+    /// Names the template in a folder that it shares with others.
+    fn name(self) -> &'static str {
+        match self {
+            Self::WithMachine => "",
+            Self::BeyondCrashes => "lasting-",
+        }
+    }
+
+    fn features(self) -> &'static str {
+        match self {
+            Self::WithMachine => "^has_journal,^resize_inode",
+            Self::BeyondCrashes => "has_journal,^resize_inode",
+        }
+    }
+}
+
+/// Why there is no writable disk.
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
     /// The template or the copy.
-    #[error("the writable layer could not be read or written")]
+    #[error("the writable disk could not be read or written")]
     Io(#[from] io::Error),
     /// The tool that makes the template.
     #[error(transparent)]
@@ -42,12 +68,13 @@ pub struct ScratchTemplate {
 }
 
 impl ScratchTemplate {
-    /// The template of this size in `folder`, made once.
+    /// The template of this size for disks that last so long, in `folder`, made once.
     ///
     /// # Errors
     /// When `mke2fs` is missing or fails, or the folder cannot be written.
-    pub fn open(folder: &Path, size_mib: u32) -> Result<Self, ScratchError> {
-        let path = folder.join(format!("{size_mib}-{TEMPLATE_VERSION}.ext4"));
+    pub fn open(folder: &Path, size_mib: u32, lasting: Lasting) -> Result<Self, ScratchError> {
+        let name = lasting.name();
+        let path = folder.join(format!("{name}{size_mib}-{TEMPLATE_VERSION}.ext4"));
         if path.is_file() {
             return Ok(Self { path });
         }
@@ -59,21 +86,21 @@ impl ScratchTemplate {
             let mut command = MKE2FS.call([
                 "-q",
                 "-F",
-                // No journal: the layer never outlives its sandbox. No reserved blocks: nobody is there to use them.
                 "-t",
                 "ext4",
                 "-O",
-                "^has_journal,^resize_inode",
+                lasting.features(),
+                // No reserved blocks: nobody is there to use them.
                 "-m",
                 "0",
                 // The file is all zeros, so neither now nor in the guest need tables be zeroed.
                 "-E",
-                "lazy_itable_init=1,assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
+                "lazy_itable_init=1,lazy_journal_init=1,assume_storage_prezeroed=1,nodiscard,root_owner=0:0",
             ])?;
             MKE2FS.run(
                 command.arg(draft.path()),
                 DEADLINE,
-                "Making the writable layer's template",
+                "Making the template of writable disks",
                 &(),
             )?;
             files::publish(draft, &path)?;
@@ -172,10 +199,9 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_copy_is_a_clean_and_sparse_file_system() {
+    fn copied(lasting: Lasting) {
         let folder = tempfile::tempdir().unwrap();
-        let template = ScratchTemplate::open(folder.path(), 256).unwrap();
+        let template = ScratchTemplate::open(folder.path(), 256, lasting).unwrap();
         let copy = folder.path().join("copy");
         template.copy_to(&copy).unwrap();
 
@@ -201,12 +227,18 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_a_clean_and_sparse_file_system() {
+        copied(Lasting::WithMachine);
+        copied(Lasting::BeyondCrashes);
+    }
+
+    #[test]
     fn data_is_copied_to_another_file_system() {
         let (here, elsewhere) = (
             tempfile::tempdir().unwrap(),
             tempfile::tempdir_in("/dev/shm").unwrap(),
         );
-        let template = ScratchTemplate::open(here.path(), 16).unwrap();
+        let template = ScratchTemplate::open(here.path(), 16, Lasting::WithMachine).unwrap();
         let copy = elsewhere.path().join("copy");
         template.copy_to(&copy).unwrap();
         assert_eq!(
@@ -218,7 +250,7 @@ mod tests {
     #[test]
     fn a_copy_never_overwrites_another() {
         let folder = tempfile::tempdir().unwrap();
-        let template = ScratchTemplate::open(folder.path(), 16).unwrap();
+        let template = ScratchTemplate::open(folder.path(), 16, Lasting::WithMachine).unwrap();
         let copy = folder.path().join("copy");
         fs::write(&copy, "precious").unwrap();
         assert!(template.copy_to(&copy).is_err());

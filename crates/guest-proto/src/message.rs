@@ -201,6 +201,34 @@ pub struct StartAgent {
     /// Present when the machine has a network card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// What the session finds again, to be there before the agent starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
+}
+
+/// A file system that outlives its sandbox. It belongs to the agent's user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// Where it is.
+    pub source: StorageSource,
+    /// Where the agent is to find it.
+    pub mount_path: String,
+}
+
+/// Where a file system is that outlives its sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StorageSource {
+    /// An ext4 file system on a block device.
+    Disk {
+        /// The serial number of the disk.
+        serial: String,
+    },
+    /// A folder of the host's, where the guest is a process that sees the host's files.
+    Folder {
+        /// Its path.
+        path: String,
+    },
 }
 
 /// The only network of a machine.
@@ -233,6 +261,9 @@ pub struct Resume {
     pub hostname: String,
     /// Fresh random bytes from the host for the guest's kernel, in hexadecimal.
     pub entropy_hex: String,
+    /// What its session finds again, if that is known already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
 }
 
 /// Shows no entropy.
@@ -249,6 +280,9 @@ impl fmt::Debug for Resume {
 pub struct GoOn {
     /// Fresh random bytes from the host for the guest's kernel, in hexadecimal.
     pub entropy_hex: String,
+    /// What its session finds again, if it has got that only now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
 }
 
 /// Shows no entropy.
@@ -361,6 +395,7 @@ mod tests {
             user: None,
             snapshot: None,
             network: None,
+            storage: None,
         };
         assert!(!format!("{start:?}").contains("hunter2"));
     }

@@ -39,7 +39,12 @@ impl Place {
                 machine.prepare(start)?;
                 machine.kernel_micros()
             }
-            Self::Process => 0,
+            Self::Process => {
+                if let Some(storage) = &start.storage {
+                    process::mount(storage, &start.working_directory)?;
+                }
+                0
+            }
         };
         Ok(StartTiming {
             kernel_micros,
@@ -59,8 +64,16 @@ impl Place {
     /// Goes on after the machine stood still.
     pub(crate) fn go_on(&self, go_on: &GoOn) -> Result<(), Failure> {
         match self {
-            Self::Machine(_) => Machine::go_on(go_on),
+            Self::Machine(machine) => machine.go_on(go_on),
             Self::Process => Err(Failure::new("going on", "a process never stands still")),
+        }
+    }
+
+    /// Writes through what the session is to find again, whatever becomes of the machine.
+    pub(crate) async fn sync(&self) {
+        // What a process has written outlives it without that.
+        if let Self::Machine(machine) = self {
+            machine.sync().await;
         }
     }
 

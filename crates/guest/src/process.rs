@@ -4,13 +4,17 @@
 //! the server asks for the end, by the channel or by SIGTERM, everything the agent started ends, too: orphans
 //! among its descendants are adopted by this process, so that none escapes. With a network namespace of its own,
 //! many agents can listen on the same port at once; where the system allows none, the guest says so and shares
-//! the host's.
+//! the host's. What a session finds again is a folder of the host's, mounted in a view of the file system that only the
+//! agent has.
 
 use std::collections::HashMap;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use coracle_guest_proto::message::Usage;
+use coracle_guest_proto::message::{Storage, StorageSource, Usage};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Pid, Signal};
 use rustix::thread::UnshareFlags;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,6 +96,40 @@ fn own_network() -> Result<(), Failure> {
 fn unshare(namespaces: UnshareFlags) -> rustix::io::Result<()> {
     // SAFETY: only unsharing the table of file descriptors is unsafe, and that is not asked for.
     unsafe { rustix::thread::unshare_unsafe(namespaces) }
+}
+
+/// Shows a folder of the host's at another path to this process and those that it starts. They may then see nothing else
+/// of the host's beside that path.
+pub(crate) fn mount(storage: &Storage, working_directory: &str) -> Result<(), Failure> {
+    let at = Path::new(&storage.mount_path);
+    let mounting = || format!("mounting the session's storage at {}", at.display());
+    let refused = |why: &str| Failure::new(mounting(), why);
+    let StorageSource::Folder { path: folder } = &storage.source else {
+        return Err(refused("it is no folder"));
+    };
+    // Without privileges this needs the user namespace of an own network.
+    unshare(UnshareFlags::NEWNS).doing(mounting)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private).doing(mounting)?;
+    if at.is_dir() {
+        return rustix::mount::mount_bind(folder, at).doing(mounting);
+    }
+    let parent = at.parent().ok_or_else(|| refused("it is the root"))?;
+    if Path::new(working_directory).starts_with(parent) {
+        return Err(refused(
+            "the server's data folder is beside it; keep that elsewhere",
+        ));
+    }
+    let folder = rustix::fs::open(
+        folder,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .doing(mounting)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    rustix::mount::mount(c"tmpfs", parent, c"tmpfs", flags, c"mode=755,size=64k").doing(mounting)?;
+    std::fs::create_dir_all(at).doing(mounting)?;
+    rustix::mount::mount_bind(format!("/proc/self/fd/{}", folder.as_raw_fd()), at).doing(mounting)
 }
 
 /// Kills every process this one is an ancestor of.

@@ -200,6 +200,7 @@ impl Guest {
             }
             Request::Start(start) => self.start(&start),
             Request::Snapshot => {
+                self.place.sync().await;
                 self.snapshot_announced.store(true, Ordering::Relaxed);
                 Ok(Response::Done)
             }
@@ -251,6 +252,7 @@ impl Guest {
         let status = agent::main_process_end(pid, &mut children, others).await;
         self.place.end_all_processes().await;
         self.output.collected(COLLECT_LIMIT).await;
+        self.place.sync().await;
         self.agent
             .send_replace(AgentState::Exited(self.place.exit(status)));
     }
@@ -290,5 +292,7 @@ impl Guest {
             self.place.end_all_processes().await;
             tokio::time::timeout(COLLECT_LIMIT * 2, self.exited()).await.ok();
         }
+        // Commands and shells may have outlived the agent.
+        self.place.sync().await;
     }
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_store::{Claim, End, NewSession, Store, StoreError, UnixMicros};
-use coracle_supervisor::{Claimed, Directory, DirectoryError, Hibernated, Left, SessionEnd, SessionInfo};
-use coracle_types::{Consumption, Generation, SandboxId, SessionKey, VersionNumber};
+use coracle_store::{End, NewSession, Store, StoreError, UnixMicros};
+use coracle_supervisor::{
+    Claim, Claimed, Directory, DirectoryError, Hibernated, Left, SessionEnd, SessionInfo,
+};
+use coracle_types::{Consumption, Generation, SandboxId, SessionKey, StorageId};
 
 use crate::report::Report;
 
@@ -21,21 +23,17 @@ fn failed(error: StoreError) -> DirectoryError {
 
 #[async_trait]
 impl Directory for StoreDirectory {
-    async fn claim(
-        &self,
-        session: &SessionKey,
-        version: VersionNumber,
-        sandbox: SandboxId,
-    ) -> Result<Claimed, DirectoryError> {
+    async fn claim(&self, claim: Claim<'_>) -> Result<Claimed, DirectoryError> {
         let new = NewSession {
-            key: session.clone(),
-            version,
-            sandbox,
+            key: claim.session.clone(),
+            version: claim.version,
+            sandbox: claim.sandbox,
+            wants_storage: claim.wants_storage,
         };
         loop {
             let now = UnixMicros::now();
             match self.0.claim(&new, now).await.map_err(failed)? {
-                Claim::Granted(granted) => {
+                coracle_store::Claim::Granted(granted) => {
                     return Ok(Claimed {
                         generation: granted.generation,
                         left: granted.left.map(|left| Left {
@@ -44,17 +42,23 @@ impl Directory for StoreDirectory {
                             used: left.used,
                             usable: left.usable,
                         }),
+                        storage: granted.storage,
                     });
                 }
-                Claim::AlreadyOwned(held) if held.incarnation == self.0.incarnation() => {
+                coracle_store::Claim::AlreadyOwned(held) if held.incarnation == self.0.incarnation() => {
                     self.0
-                        .end(session, held.generation, End::plain("replaced"), now)
+                        .end(&new.key, held.generation, End::plain("replaced"), now)
                         .await
                         .map_err(failed)?;
                 }
-                Claim::AlreadyOwned(_) => return Err(DirectoryError::OwnedByAnother),
+                coracle_store::Claim::AlreadyOwned(_) => return Err(DirectoryError::OwnedByAnother),
             }
         }
+    }
+
+    async fn storages(&self) -> Result<Vec<StorageId>, DirectoryError> {
+        let storages = self.0.session_storages(UnixMicros::now()).await;
+        storages.map_err(failed)
     }
 
     async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError> {

@@ -1,5 +1,5 @@
-//! Removes what has become old: records of what is over, hibernated sessions whose time is over, and container images
-//! that no version runs.
+//! Removes what has become old: records of what is over, hibernated sessions whose time is over, storages of sessions
+//! that are not used any more, and container images that no version runs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -42,6 +42,10 @@ impl Housekeeping {
         let tidy = async {
             loop {
                 self.supervisor.forget_hibernated(Hibernated::Expired).await;
+                let storages = self.supervisor.remove_unused_storages().await;
+                if storages > 0 {
+                    tracing::info!(storages, "unused storages of sessions removed");
+                }
                 for tidied in [self.records().await, self.images().await] {
                     if let Err(error) = tidied {
                         tracing::warn!(error = crate::error_chain(&error), "something old stays for now");

@@ -33,6 +33,8 @@ pub struct Metrics {
     pool_requests: Family<OutcomeLabel, Counter>,
     hibernations: Family<OutcomeLabel, Counter>,
     wakes: Family<OutcomeLabel, Counter>,
+    storages: Gauge,
+    storage_bytes: Gauge,
     refused_for_memory: Counter,
 }
 
@@ -145,6 +147,18 @@ impl Metrics {
             "Hibernated sessions that were used again, by whether they go on or begin afresh",
             wakes.clone(),
         );
+        let storages = Gauge::default();
+        registry.register(
+            "session_storages",
+            "Storages of sessions that are kept, also of those that do not run",
+            storages.clone(),
+        );
+        let storage_bytes = Gauge::default();
+        registry.register(
+            "session_storage_bytes",
+            "What storages of sessions take on the disk",
+            storage_bytes.clone(),
+        );
         let refused_for_memory = Counter::default();
         registry.register(
             "sessions_refused_for_memory",
@@ -166,6 +180,8 @@ impl Metrics {
             pool_requests,
             hibernations,
             wakes,
+            storages,
+            storage_bytes,
             refused_for_memory,
         }
     }
@@ -227,7 +243,7 @@ impl Metrics {
     }
 
     /// Takes in what the supervisor counts itself.
-    pub fn look_at(&self, supervisor: &Supervisor) {
+    pub async fn look_at(&self, supervisor: &Supervisor) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.sessions.set(count(supervisor.sessions().len()));
         let pools = supervisor.pools();
@@ -239,6 +255,10 @@ impl Metrics {
             let gauge = self.pooled.get_or_create(&StateLabel { state });
             gauge.set(count(sandboxes));
         }
+        let storage = supervisor.storage_use().await;
+        self.storages.set(count(storage.count));
+        self.storage_bytes
+            .set(i64::try_from(storage.bytes).unwrap_or(i64::MAX));
         let PoolTotals { hits, misses } = supervisor.pool_totals();
         let refused = supervisor.refused_for_memory();
         self.refused_for_memory

@@ -7,6 +7,7 @@ use crate::database::{Connection, Row};
 use crate::error::unique;
 use crate::idempotency::{record, replayed};
 use crate::runtimes::{require_runtime, require_standing_runtime};
+use crate::storages::forget_storages_of;
 use crate::tags::insert_tags;
 use crate::versions::{finished, newest_version, require_version};
 use crate::{Applied, Idempotency, Listed, Owner, Page, Runtime, Store, StoreError, Tags, UnixMicros, row};
@@ -281,6 +282,7 @@ impl Store {
                 endpoint: name.clone(),
             };
             delete_annotations(&mut transaction, &arn.to_string()).await?;
+            forget_storages_of(&mut transaction, id, name).await?;
             sqlx::query("DELETE FROM endpoint WHERE runtime_id = $1 AND name = $2")
                 .bind(id.as_str())
                 .bind(name.as_str())

@@ -7,6 +7,7 @@ use coracle_types::{
 
 use crate::database::{Connection, Row};
 use crate::sessions::key_from_row;
+use crate::storages::storage_was_used;
 use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
 
 /// Why a session ended, and what there is to tell of it.
@@ -146,6 +147,7 @@ pub(crate) async fn retire(
     end: End<'_>,
     now: UnixMicros,
 ) -> Result<(), StoreError> {
+    storage_was_used(&mut *connection, generation, now).await?;
     sqlx::query(
         "INSERT INTO session_end
              (generation, runtime_id, endpoint, session_id, version, started_at, ended_at, reason,

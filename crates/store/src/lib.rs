@@ -14,6 +14,7 @@
 //! | `idempotency` | the outcome of requests that carried a client token |
 //! | `hibernation` | sessions that run nowhere |
 //! | `sessions` | who owns which session, under which generation |
+//! | `storages` | what a session finds again |
 //! | `history` | sessions that have ended |
 //! | `buckets`, `objects`, `listing`, `uploads` | the metadata of the S3 side; contents are files elsewhere |
 //!
@@ -36,6 +37,7 @@ mod quotas;
 mod row;
 mod runtimes;
 mod sessions;
+mod storages;
 mod tags;
 mod time;
 mod unfinished;

@@ -16,12 +16,13 @@
 
 use coracle_types::{
     Consumption, EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionId, SessionKey,
-    VersionNumber,
+    StorageId, VersionNumber,
 };
 
 use crate::database::{Connection, Row, raise};
 use crate::hibernation::{Left, take_over};
 use crate::history::{End, retire};
+use crate::storages::claim_storage;
 use crate::{Listed, Owner, Page, Store, StoreError, UnixMicros, row};
 
 /// A session to be claimed.
@@ -33,6 +34,8 @@ pub struct NewSession {
     pub version: VersionNumber,
     /// The sandbox it will run in.
     pub sandbox: SandboxId,
+    /// Whether its version gives it a storage.
+    pub wants_storage: bool,
 }
 
 /// The answer to a claim.
@@ -51,6 +54,8 @@ pub struct Granted {
     pub generation: Generation,
     /// What the session left when it was hibernated: to go on from, or of no further use.
     pub left: Option<Left>,
+    /// Its storage, if its version wants one: that which it had, or a new one.
+    pub storage: Option<StorageId>,
 }
 
 /// How far a session is.
@@ -109,6 +114,7 @@ impl Store {
         require_startable(&mut transaction, new).await?;
         let generation = raise(&mut transaction, "generation").await?;
         let gone_on_from = left.filter(|left| left.usable);
+        let storage = claim_storage(&mut transaction, new, gone_on_from.is_some(), now).await?;
         let used = gone_on_from.map_or_else(Consumption::default, |left| left.used);
         sqlx::query(
             "INSERT INTO session
@@ -133,6 +139,7 @@ impl Store {
         Ok(Claim::Granted(Granted {
             generation: Generation(generation),
             left,
+            storage,
         }))
     }
 

@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_types::{Consumption, EndpointName, Generation, RuntimeId, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{
+    Consumption, EndpointName, Generation, RuntimeId, SandboxId, SessionKey, StorageId, VersionNumber,
+};
 
 use crate::{SessionEnd, SessionInfo};
 
@@ -23,6 +25,19 @@ pub enum DirectoryError {
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Who wants to own a session, and for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// Which session.
+    pub session: &'a SessionKey,
+    /// The version it runs.
+    pub version: VersionNumber,
+    /// The sandbox it runs in.
+    pub sandbox: SandboxId,
+    /// Whether that version gives it a storage.
+    pub wants_storage: bool,
+}
+
 /// A claim that was granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claimed {
@@ -30,6 +45,9 @@ pub struct Claimed {
     pub generation: Generation,
     /// What the session left when it was hibernated.
     pub left: Option<Left>,
+    /// Its storage, if it wants one: that of its last claim for the same version, or a new one. What goes on from
+    /// before has it already.
+    pub storage: Option<StorageId>,
 }
 
 /// What a hibernated session left.
@@ -64,12 +82,7 @@ pub trait Directory: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the session belongs to another server, or the directory fails.
-    async fn claim(
-        &self,
-        session: &SessionKey,
-        version: VersionNumber,
-        sandbox: SandboxId,
-    ) -> Result<Claimed, DirectoryError>;
+    async fn claim(&self, claim: Claim<'_>) -> Result<Claimed, DirectoryError>;
 
     /// Records that the session has been hibernated, so that whoever claims it next goes on from that; it is to be
     /// forgotten after so long. Its sandbox used so much.
@@ -89,6 +102,12 @@ pub trait Directory: Send + Sync + 'static {
     /// # Errors
     /// When the directory fails.
     async fn forget(&self, which: Hibernated<'_>) -> Result<Vec<SandboxId>, DirectoryError>;
+
+    /// Forgets storages that have not been used for too long, and returns all others.
+    ///
+    /// # Errors
+    /// When the directory fails.
+    async fn storages(&self) -> Result<Vec<StorageId>, DirectoryError>;
 
     /// Records that the session serves requests.
     ///

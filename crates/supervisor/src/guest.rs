@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use coracle_guest_proto::command::RunCommand;
 use coracle_guest_proto::frame::{self, FrameError};
 use coracle_guest_proto::message::{
-    AgentExit, Event, GoOn, Request, Response, Resume, Resumed, StartAgent, ToGuest, ToHost,
+    AgentExit, Event, GoOn, Request, Response, Resume, Resumed, StartAgent, Storage, ToGuest, ToHost,
 };
 use coracle_guest_proto::shell::AttachShell;
 use coracle_guest_proto::{Channel, ChannelStream, HostEnd, MuxError, SHELLS_SINCE, StreamHeader};
@@ -185,11 +185,16 @@ impl Guest {
     }
 
     /// Has a restored guest become a sandbox of its own.
-    pub(crate) async fn resume(&self, hostname: String) -> Result<Resumed, GuestError> {
+    pub(crate) async fn resume(
+        &self,
+        hostname: String,
+        storage: Option<Storage>,
+    ) -> Result<Resumed, GuestError> {
         self.set_clock().await?;
         let resume = Resume {
             hostname,
             entropy_hex: entropy(),
+            storage,
         };
         match self.request(Request::Resume(resume), RESUME_TIMEOUT).await? {
             Response::Resumed(resumed) => Ok(resumed),
@@ -197,10 +202,11 @@ impl Guest {
         }
     }
 
-    /// Has a guest whose machine stood still catch up.
-    pub(crate) async fn go_on(&self) -> Result<(), GuestError> {
+    /// Has a guest whose machine stood still catch up, with what its session finds again if it has got that only now.
+    pub(crate) async fn go_on(&self, storage: Option<Storage>) -> Result<(), GuestError> {
         let go_on = GoOn {
             entropy_hex: entropy(),
+            storage,
         };
         let (clock, answer) = tokio::join!(
             self.set_clock(),

@@ -28,7 +28,7 @@ pub mod testing;
 mod tests;
 
 pub use connection::{AgentConnection, ConnectError};
-pub use directory::{Claimed, Directory, DirectoryError, Hibernated, Left};
+pub use directory::{Claim, Claimed, Directory, DirectoryError, Hibernated, Left};
 pub use guest::GuestError;
 pub use lease::{Lease, RunningCommand};
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};

@@ -4,7 +4,7 @@
 //! A task is in the table from before its claim until after its claim is given back, so two tasks of one
 //! session never overlap.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::directory::{Directory, Hibernated};
-use crate::driver::Driver;
+use crate::driver::{Driver, StorageUse};
 use crate::lease::Lease;
 use crate::logs::{LogBudget, LogSink};
 use crate::memory::{MemoryReserve, available_memory};
@@ -275,6 +275,42 @@ impl Supervisor {
             context.driver.forget(*sandbox).await;
         }
         left.len()
+    }
+
+    /// Removes storages that no session has any more. Returns how many.
+    pub async fn remove_unused_storages(&self) -> usize {
+        let Context {
+            driver, directory, ..
+        } = &*self.inner.context;
+        // Listed before they are asked for: one that is made meanwhile is not missed then.
+        let listed = driver.storages().await;
+        let (there, kept) = match (listed, directory.storages().await) {
+            (Ok(there), Ok(kept)) => (there, kept.into_iter().collect::<HashSet<_>>()),
+            (there, kept) => {
+                tracing::warn!(
+                    ?there,
+                    ?kept,
+                    "unused storages of sessions could not be looked for"
+                );
+                return 0;
+            }
+        };
+        let unused = there.iter().filter(|storage| !kept.contains(storage));
+        let mut removed = 0;
+        for storage in unused {
+            driver.remove_storage(*storage).await;
+            removed += 1;
+        }
+        removed
+    }
+
+    /// What storages of sessions take on this machine; nothing if that cannot be found out.
+    pub async fn storage_use(&self) -> StorageUse {
+        let used = self.inner.context.driver.storage_use().await;
+        used.unwrap_or_else(|error| {
+            tracing::warn!(%error, "storages of sessions could not be looked at");
+            StorageUse::default()
+        })
     }
 
     /// How many sessions were refused for lack of memory, since the server started.

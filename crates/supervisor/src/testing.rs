@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_types::{Consumption, Generation, SandboxId, SessionKey, VersionNumber};
+use coracle_types::{Consumption, Generation, SandboxId, SessionKey, StorageId, VersionNumber};
 use tokio::time::Instant;
 
 use crate::{
-    Claimed, Directory, DirectoryError, Hibernated, Left, LogLine, LogSink, SessionEnd, SessionInfo,
+    Claim, Claimed, Directory, DirectoryError, Hibernated, Left, LogLine, LogSink, SessionEnd, SessionInfo,
 };
 
 /// What happened to a session's ownership.
@@ -40,6 +40,7 @@ struct State {
     records: Vec<Record>,
     reports: Vec<(SessionEnd, SessionInfo)>,
     hibernated: HashMap<SessionKey, HibernatedSession>,
+    storages: HashMap<SessionKey, (VersionNumber, StorageId)>,
 }
 
 #[derive(Debug)]
@@ -80,12 +81,13 @@ impl MemoryDirectory {
 
 #[async_trait]
 impl Directory for MemoryDirectory {
-    async fn claim(
-        &self,
-        session: &SessionKey,
-        version: VersionNumber,
-        sandbox: SandboxId,
-    ) -> Result<Claimed, DirectoryError> {
+    async fn claim(&self, claim: Claim<'_>) -> Result<Claimed, DirectoryError> {
+        let Claim {
+            session,
+            version,
+            sandbox,
+            wants_storage,
+        } = claim;
         let mut state = lock(&self.state);
         if let Some(None) = state.current.get(session) {
             return Err(DirectoryError::OwnedByAnother);
@@ -109,7 +111,23 @@ impl Directory for MemoryDirectory {
         state
             .running
             .insert(session.clone(), (version, sandbox, now - age));
-        Ok(Claimed { generation, left })
+        state
+            .storages
+            .retain(|key, (of, _)| key != session || (*of == version && wants_storage));
+        let storage = wants_storage.then(|| {
+            let kept = state.storages.entry(session.clone());
+            kept.or_insert_with(|| (version, StorageId::new())).1
+        });
+        Ok(Claimed {
+            generation,
+            left,
+            storage,
+        })
+    }
+
+    async fn storages(&self) -> Result<Vec<StorageId>, DirectoryError> {
+        let state = lock(&self.state);
+        Ok(state.storages.values().map(|(_, storage)| *storage).collect())
     }
 
     async fn hibernate(

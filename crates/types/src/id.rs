@@ -280,6 +280,35 @@ impl FromStr for SandboxId {
     }
 }
 
+/// The storage of one session, ever: names its folder. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StorageId(Uuid);
+
+impl StorageId {
+    /// A new id; later ids sort after earlier ones.
+    #[expect(clippy::new_without_default, reason = "each call makes another id")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for StorageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl FromStr for StorageId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Uuid::try_parse(text).map(Self).map_err(|_| IdError {
+            what: "storage id",
+            expected: "a UUID",
+        })
+    }
+}
+
 /// One start of the server process. Raised by the store at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Incarnation(pub i64);

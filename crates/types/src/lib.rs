@@ -16,7 +16,7 @@ pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
 pub use consumption::Consumption;
 pub use id::{
     AccountId, EndpointName, Generation, IdError, Incarnation, Region, RuntimeId, RuntimeName, SandboxId,
-    SessionId, SessionKey, ShellId, VersionNumber, random_suffix,
+    SessionId, SessionKey, ShellId, StorageId, VersionNumber, random_suffix,
 };
 pub use protocol::ServerProtocol;
 pub use runtime_kind::{Language, RuntimeKind};

@@ -28,6 +28,11 @@ pub const MAX_WEBSOCKET_FRAME: u32 = 64 * 1024;
 /// Frames that the client of a WebSocket may send, per second.
 pub const WEBSOCKET_FRAMES_PER_SECOND: NonZeroU32 = NonZeroU32::new(250).unwrap();
 
+/// Size of a session's storage, in bytes.
+pub const SESSION_STORAGE: u64 = 1024 * 1024 * 1024;
+/// How long a session's storage is kept that nobody uses.
+pub const SESSION_STORAGE_KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
 /// Idle time after which a session ends, when the runtime does not say, in seconds.
 pub const DEFAULT_IDLE_TIMEOUT_SECS: u32 = 900;
 /// Life of a session, when the runtime does not say, in seconds.

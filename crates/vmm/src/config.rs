@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use coracle_guest_proto::PORT_NAME;
 use coracle_types::SandboxId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The channel's socket in the machine's folder.
 pub(crate) const CHANNEL_SOCKET: &str = "channel";
@@ -33,6 +33,9 @@ pub enum Access {
     Shared,
     /// Written by this machine alone. It need not survive a crash of the host.
     Private,
+    /// Written by this machine alone, and there for a later one: what the guest was told is written survives a crash
+    /// of the host.
+    Lasting,
 }
 
 /// A raw disk image.
@@ -162,9 +165,9 @@ impl MachineConfig {
             format!("virtserialport,chardev={CHANNEL_ID},id={CHANNEL_ID},name={PORT_NAME}"),
         );
         add("-device", "virtio-rng-device".to_owned());
-        for (number, disk) in self.disks.iter().enumerate() {
-            add("-blockdev", disk.blockdev(number));
-            let device = json!({"driver": "virtio-blk-device", "drive": node(number), "serial": disk.serial});
+        for disk in &self.disks {
+            add("-blockdev", disk.blockdev(&disk.file()).to_string());
+            let device = json!({"driver": "virtio-blk-device", "drive": disk.node(), "serial": disk.serial});
             add("-device", device.to_string());
         }
         if let Some(card) = &self.network {
@@ -231,31 +234,61 @@ impl NetworkCard {
 }
 
 impl Disk {
-    fn blockdev(&self, number: usize) -> String {
-        let shared = self.access == Access::Shared;
+    /// What QEMU is told of the disk, above the node of its file.
+    fn blockdev(&self, file: &Value) -> Value {
         json!({
             "driver": "raw",
-            "node-name": node(number),
-            "read-only": shared,
+            "node-name": self.node(),
+            "read-only": self.access == Access::Shared,
             // A flush of a disk that vanishes with its machine protects nothing.
-            "cache": {"no-flush": !shared},
-            "file": {
-                "driver": "file",
-                "filename": self.path,
-                "locking": if shared { "off" } else { "auto" },
-            },
+            "cache": {"no-flush": self.access == Access::Private},
+            "discard": self.discard(),
+            "file": file,
         })
-        .to_string()
+    }
+
+    fn file(&self) -> Value {
+        json!({
+            "driver": "file",
+            "filename": self.path,
+            "locking": match self.access {
+                Access::Shared => "off",
+                Access::Private => "auto",
+                Access::Lasting => "on",
+            },
+            "discard": self.discard(),
+        })
+    }
+
+    /// What the guest gives up of a disk that stays is given back to the host.
+    fn discard(&self) -> &'static str {
+        match self.access {
+            Access::Shared | Access::Private => "ignore",
+            Access::Lasting => "unmap",
+        }
+    }
+
+    /// The commands that put this image in the place of another that a running machine has under the same serial
+    /// number. Once for each machine.
+    pub(crate) fn replacement(&self) -> [(&'static str, Value); 2] {
+        let name = format!("{}-file", self.node());
+        let mut file = self.file();
+        file["node-name"] = json!(name);
+        let disk = self.blockdev(&json!(name));
+        [
+            ("blockdev-add", file),
+            ("blockdev-reopen", json!({"options": [disk]})),
+        ]
+    }
+
+    fn node(&self) -> String {
+        format!("disk-{}", self.serial)
     }
 }
 
 /// What the process of a machine is called, by which a left-over is recognised.
 pub(crate) fn machine_name(sandbox: SandboxId) -> String {
     format!("coracle-{sandbox}")
-}
-
-fn node(number: usize) -> String {
-    format!("disk{number}")
 }
 
 fn server_socket(id: &str, name: &str) -> String {
@@ -323,7 +356,7 @@ mod tests {
     #[test]
     fn shared_images_cannot_be_written_and_private_ones_are_locked() {
         let arguments = config().arguments();
-        let disks: Vec<serde_json::Value> = values(&arguments, "-blockdev")
+        let disks: Vec<Value> = values(&arguments, "-blockdev")
             .into_iter()
             .map(|disk| serde_json::from_str(disk).unwrap())
             .collect();
@@ -335,10 +368,34 @@ mod tests {
     }
 
     #[test]
+    fn a_lasting_disk_is_flushed_and_locked_and_a_replacement_is_the_same_disk() {
+        let lasting = Disk {
+            serial: "storage".into(),
+            path: "/s/storage".into(),
+            access: Access::Lasting,
+        };
+        let disk = lasting.blockdev(&lasting.file());
+        assert_eq!(
+            (&disk["cache"]["no-flush"], &disk["file"]["locking"]),
+            (&json!(false), &json!("on"))
+        );
+        let [(_, file), (_, reopened)] = lasting.replacement();
+        let reopened = &reopened["options"][0];
+        assert_eq!(
+            (&file["filename"], &file["locking"]),
+            (&json!("/s/storage"), &json!("on"))
+        );
+        assert_eq!(
+            (&reopened["node-name"], &reopened["file"]),
+            (&disk["node-name"], &file["node-name"])
+        );
+    }
+
+    #[test]
     fn restored_memory_is_private_and_recorded_memory_is_not() {
         let backend = |memory| {
             let arguments = MachineConfig { memory, ..config() }.arguments();
-            let backend: serde_json::Value = serde_json::from_str(values(&arguments, "-object")[0]).unwrap();
+            let backend: Value = serde_json::from_str(values(&arguments, "-object")[0]).unwrap();
             (backend, values(&arguments, "-incoming").len())
         };
         let (recorded, waits) = backend(Memory::Recorded("/t/a,b".into()));
@@ -361,7 +418,7 @@ mod tests {
             mtu: 9000,
         });
         let arguments = MachineConfig { network, ..config() }.arguments();
-        let cable: serde_json::Value = serde_json::from_str(values(&arguments, "-netdev")[0]).unwrap();
+        let cable: Value = serde_json::from_str(values(&arguments, "-netdev")[0]).unwrap();
         assert_eq!(
             (&cable["type"], &cable["addr"]["type"]),
             (&json!("stream"), &json!("unix"))

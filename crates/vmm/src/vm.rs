@@ -11,7 +11,9 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use crate::config::{CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, MachineConfig, NETWORK_SOCKET, QMP_SOCKET};
+use crate::config::{
+    CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, Disk, MachineConfig, NETWORK_SOCKET, QMP_SOCKET,
+};
 use crate::connect::SocketFolder;
 use crate::own_pages;
 use crate::process::Process;
@@ -284,6 +286,19 @@ impl Vm {
     async fn execute(&mut self, command: &str) -> Result<(), VmError> {
         let mut monitor = self.monitor().await?;
         monitor.execute(command, json!({})).await?;
+        Ok(())
+    }
+
+    /// Puts this image in the place of another of the same size that the machine has under the same serial number, and
+    /// that nobody in the guest uses. Once for each machine.
+    ///
+    /// # Errors
+    /// When QEMU refuses it, also because another machine has it; the machine is then to be destroyed.
+    pub async fn replace_disk(&mut self, image: &Disk) -> Result<(), VmError> {
+        let mut monitor = self.monitor().await?;
+        for (command, arguments) in image.replacement() {
+            monitor.execute(command, arguments).await?;
+        }
         Ok(())
     }
 

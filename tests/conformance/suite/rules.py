@@ -23,8 +23,6 @@ def completed(request: Request) -> Request:
     if network and network["networkMode"] == "VPC":
         network.setdefault("networkModeConfig", VPC["networkModeConfig"])
     kinds = [kind for each in request.get("filesystemConfigurations", []) for kind in each]
-    if {"efsAccessPoint", "s3FilesAccessPoint"} & set(kinds):
-        request.setdefault("networkConfiguration", copy.deepcopy(VPC))
     if "capacityProviderVolume" in kinds:
         request.setdefault("capacityProviderConfiguration", PROVIDER)
     lifecycle = request.get("lifecycleConfiguration", {})
@@ -59,8 +57,8 @@ def _complete_authorizer(authorizer: Request) -> None:
 
 
 def refused(path: Path) -> bool:
-    """Whether a place takes no value at all on a runtime that is new."""
-    return path[-1:] == ("requireServiceS3Endpoint",)
+    """Whether a place takes no value at all on a runtime that is new, or on this server."""
+    return path[-1:] == ("requireServiceS3Endpoint",) or bool({"efsAccessPoint", "s3FilesAccessPoint"} & set(path))
 
 
 EVERYTHING: Request = {

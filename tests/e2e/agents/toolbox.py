@@ -129,9 +129,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_recall(self):
         self.answer(memory.get("value"))
 
-    def do_write(self, name, text):
+    def do_write(self, name, text, sync=False):
         path = Path(name)
-        path.write_text(text)
+        with path.open("w") as file:
+            file.write(text)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
         self.answer(str(path.resolve()))
 
     def do_read(self, name):

@@ -1,7 +1,7 @@
 //! The guest as the first process of a microVM.
 //!
 //! ```text
-//!  kernel ─▶ mounts, modules ─▶ channel ─▶ clock ─▶ Start: seed, disks, network ─▶ agent ─▶ power off
+//!  kernel ─▶ mounts, modules ─▶ channel ─▶ clock ─▶ Start: seed, disks, network, storage ─▶ agent ─▶ power off
 //! ```
 //!
 //! A guest that cannot go on says why in one line on the console and powers off; the host reads that line. The
@@ -13,14 +13,15 @@ mod identity;
 mod port;
 mod root;
 mod seed;
+mod storage;
 
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use coracle_guest_proto::message::{GoOn, Resume, Resumed, StartAgent, Usage};
+use coracle_guest_proto::message::{GoOn, Resume, Resumed, StartAgent, Storage, StorageSource, Usage, User};
 use coracle_guest_proto::{PORT_NAME, PROBE_ANSWER, PROBE_ARGUMENT, SNAPSHOT_READY};
 use rustix::mount::MountFlags;
 use rustix::process::{Pid, Signal};
@@ -75,6 +76,8 @@ async fn run() -> Result<(), Failure> {
         kernel_micros,
         cgroup,
         scratch: Mutex::default(),
+        agent_user: Mutex::default(),
+        storage: Mutex::default(),
         listeners: Mutex::default(),
     }));
     loop {
@@ -97,6 +100,10 @@ pub(crate) struct Machine {
     cgroup: Option<Cgroup>,
     /// The mounted private layer.
     scratch: Mutex<Option<OwnedFd>>,
+    /// Who the agent runs as.
+    agent_user: Mutex<Option<User>>,
+    /// The mounted file system that the session finds again.
+    storage: Mutex<Option<Arc<OwnedFd>>>,
     /// Processes of the agent that want to hear of a restore, in a machine that will be snapshotted.
     listeners: Mutex<Option<Listeners>>,
 }
@@ -115,18 +122,45 @@ impl Machine {
         network::loopback_up()?;
         if let Some(root) = &start.root {
             let scratch = root::switch_to(root)?;
-            *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = Some(scratch);
+            *lock(&self.scratch) = Some(scratch);
         }
         identity::mount(start.network.as_ref())?;
         if let Some(network) = &start.network {
             network::card_up(network)?;
         }
         identity::renew(&start.hostname)?;
+        lock(&self.agent_user).clone_from(&start.user);
+        self.mount(start.storage.as_ref())?;
         if let Some(wanted) = &start.snapshot {
             let listeners = Listeners::open(wanted)?;
-            *self.listeners.lock().unwrap_or_else(PoisonError::into_inner) = Some(listeners);
+            *lock(&self.listeners) = Some(listeners);
         }
         Ok(())
+    }
+
+    /// Mounts what the session finds again, if it has any.
+    fn mount(&self, storage: Option<&Storage>) -> Result<(), Failure> {
+        let Some(Storage { source, mount_path }) = storage else {
+            return Ok(());
+        };
+        let StorageSource::Disk { serial } = source else {
+            return Err(Failure::new("mounting the session's storage", "it is no disk"));
+        };
+        let top = storage::mount(serial, mount_path, lock(&self.agent_user).as_ref())?;
+        *lock(&self.storage) = Some(Arc::new(top));
+        Ok(())
+    }
+
+    /// Writes through what the session is to find again.
+    pub(crate) async fn sync(&self) {
+        let Some(top) = lock(&self.storage).clone() else {
+            return;
+        };
+        // Others are served meanwhile.
+        let synced = tokio::task::spawn_blocking(move || storage::sync(&top)).await;
+        if let Ok(Err(failure)) = synced {
+            say(&chain(&failure));
+        }
     }
 
     /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them. The agent's
@@ -135,11 +169,8 @@ impl Machine {
         let begun = std::time::Instant::now();
         seed::add_entropy(&resume.entropy_hex)?;
         seed::reseed()?;
-        let listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.mount(resume.storage.as_ref())?;
+        let listeners = lock(&self.listeners).take();
         let told = match listeners {
             Some(listeners) => Some(listeners.tell().await),
             None => None,
@@ -154,9 +185,10 @@ impl Machine {
     }
 
     /// Catches up with the world after the machine stood still. Who it is has not changed.
-    pub(crate) fn go_on(go_on: &GoOn) -> Result<(), Failure> {
+    pub(crate) fn go_on(&self, go_on: &GoOn) -> Result<(), Failure> {
         seed::add_entropy(&go_on.entropy_hex)?;
-        seed::reseed()
+        seed::reseed()?;
+        self.mount(go_on.storage.as_ref())
     }
 
     /// The door to the agent's control group.
@@ -177,7 +209,7 @@ impl Machine {
 
     /// What has been used so far.
     pub(crate) fn usage(&self) -> Usage {
-        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = lock(&self.scratch);
         let disk = scratch
             .as_ref()
             .and_then(|scratch| rustix::fs::fstatvfs(scratch).ok());
@@ -189,6 +221,10 @@ impl Machine {
             disk_bytes,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn micros_since_boot() -> u64 {

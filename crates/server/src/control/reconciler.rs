@@ -218,10 +218,11 @@ impl Reconciler {
         if endpoint.status == ResourceStatus::Deleting {
             let ended = self.sessions_ended(id, Some(name)).await;
             let outcome = ended.as_ref().copied().map_err(String::as_str);
-            return Ok(self
-                .store
+            self.store
                 .finish_delete_endpoint(&runtime.owner, id, name, outcome, UnixMicros::now())
-                .await?);
+                .await?;
+            self.supervisor.remove_unused_storages().await;
+            return Ok(());
         }
         let target = self
             .store
@@ -253,6 +254,7 @@ impl Reconciler {
         self.store
             .finish_delete_runtime(&runtime.owner, &runtime.id, outcome, UnixMicros::now())
             .await?;
+        self.supervisor.remove_unused_storages().await;
         tracing::info!(runtime = %runtime.id, "runtime deleted");
         Ok(())
     }

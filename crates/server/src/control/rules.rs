@@ -280,58 +280,40 @@ impl Rules<'_> {
 
     fn filesystems(&self, errors: &mut FieldErrors) {
         let mut mounts = HashSet::new();
-        let (mut session_storages, mut s3_files, mut efs) = (0, 0, 0);
-        let in_vpc = self
-            .network
-            .is_some_and(|network| network.network_mode == NetworkMode::Vpc);
+        let mut session_storages = 0;
         for (index, filesystem) in self.filesystems.iter().enumerate() {
             let path = format!("filesystemConfigurations.{}", index + 1);
-            let (mount, count, most, too_many) = match filesystem {
-                FilesystemConfiguration::SessionStorage(it) => (
-                    &it.mount_path,
-                    &mut session_storages,
-                    1,
-                    "At most one sessionStorage configuration is allowed",
-                ),
+            let (mount, problem) = match filesystem {
+                FilesystemConfiguration::SessionStorage(it) => {
+                    session_storages += 1;
+                    let problem = if self.with_capacity_provider {
+                        Some("With a capacity provider only capacityProviderVolume is valid")
+                    } else if session_storages > 1 {
+                        Some("At most one sessionStorage configuration is allowed")
+                    } else {
+                        None
+                    };
+                    (&it.mount_path, problem)
+                }
                 FilesystemConfiguration::S3FilesAccessPoint(it) => (
                     &it.mount_path,
-                    &mut s3_files,
-                    2,
-                    "At most two s3FilesAccessPoint configurations are allowed",
+                    Some("This server mounts no S3 Files access points; use sessionStorage"),
                 ),
                 FilesystemConfiguration::EfsAccessPoint(it) => (
                     &it.mount_path,
-                    &mut efs,
-                    2,
-                    "At most two efsAccessPoint configurations are allowed",
+                    Some("This server mounts no EFS access points; use sessionStorage"),
                 ),
                 FilesystemConfiguration::CapacityProviderVolume(it) => {
-                    if !self.with_capacity_provider {
-                        errors.push(path.as_str(), "capacityProviderVolume needs a capacity provider");
-                    }
-                    (&it.mount_path, &mut 0, 5, "")
+                    let problem = (!self.with_capacity_provider)
+                        .then_some("capacityProviderVolume needs a capacity provider");
+                    (&it.mount_path, problem)
                 }
             };
-            *count += 1;
-            if *count > most {
-                errors.push(path.as_str(), too_many);
-            }
             if !mounts.insert(mount.trim_end_matches('/')) {
                 errors.push(format!("{path}.mountPath"), "Mount paths must be unique");
             }
-            let remote = matches!(
-                filesystem,
-                FilesystemConfiguration::S3FilesAccessPoint(_) | FilesystemConfiguration::EfsAccessPoint(_)
-            );
-            if remote && !in_vpc {
-                errors.push(path.as_str(), "This file system needs network mode VPC");
-            }
-            let volume = matches!(filesystem, FilesystemConfiguration::CapacityProviderVolume(_));
-            if self.with_capacity_provider && !volume {
-                errors.push(
-                    path,
-                    "With a capacity provider only capacityProviderVolume is valid",
-                );
+            if let Some(problem) = problem {
+                errors.push(path, problem);
             }
         }
     }
@@ -481,6 +463,13 @@ mod tests {
                     {"sessionStorage": {"mountPath": "/mnt/a"}}, {"sessionStorage": {"mountPath": "/mnt/b"}},
                 ]}),
                 "filesystemConfigurations.2",
+            ),
+            (
+                json!({"filesystemConfigurations": [{"efsAccessPoint": {
+                    "accessPointArn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0",
+                    "mountPath": "/mnt/shared",
+                }}]}),
+                "filesystemConfigurations.1",
             ),
             (
                 json!({"authorizerConfiguration": {"customJWTAuthorizer": {

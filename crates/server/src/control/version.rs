@@ -158,6 +158,19 @@ impl VersionConfig {
         self.platform_version != "V1"
     }
 
+    /// Where its sessions find what they keep, if they keep anything.
+    pub fn session_storage(&self) -> Option<&str> {
+        let filesystems = self.filesystem_configurations.as_deref().unwrap_or_default();
+        filesystems.iter().find_map(|filesystem| match filesystem {
+            FilesystemConfiguration::SessionStorage(storage) => {
+                Some(storage.mount_path.trim_end_matches('/'))
+            }
+            FilesystemConfiguration::S3FilesAccessPoint(_)
+            | FilesystemConfiguration::EfsAccessPoint(_)
+            | FilesystemConfiguration::CapacityProviderVolume(_) => None,
+        })
+    }
+
     /// The request that warms the agent up before its template is kept.
     pub fn warm_up(&self) -> Option<AgentHook> {
         let hook = self

@@ -337,6 +337,7 @@ impl Routes {
             port: config.port(),
             path: config.path().to_owned(),
             egress: Arc::new(self.settings.egress.rules(tags, config.subnets())),
+            storage: config.session_storage().map(str::to_owned),
             template: (self.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
                 made_for: format!(
                     "{}, version {}, {endpoint}",

@@ -217,7 +217,7 @@ impl Gateway {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/healthz") => return Ok(text("ok\n")),
             (&Method::GET, "/metrics") => {
-                self.metrics.look_at(&self.data.supervisor);
+                self.metrics.look_at(&self.data.supervisor).await;
                 return Ok(text(self.metrics.render()));
             }
             _ => {}

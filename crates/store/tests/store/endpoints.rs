@@ -3,7 +3,7 @@ use coracle_types::ResourceStatus;
 
 use crate::fixture::{Fixture, at, endpoint, now, owner, version};
 
-fn new_endpoint(name: &str) -> NewEndpoint {
+pub(crate) fn new_endpoint(name: &str) -> NewEndpoint {
     NewEndpoint {
         name: endpoint(name),
         version: None,

@@ -13,3 +13,4 @@ mod quotas;
 mod reopening;
 mod runtimes;
 mod sessions;
+mod storages;

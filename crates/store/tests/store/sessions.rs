@@ -17,6 +17,7 @@ fn session_of(runtime: &RuntimeId, number: u32) -> NewSession {
         },
         version: version(1),
         sandbox: SandboxId::new(),
+        wants_storage: false,
     }
 }
 

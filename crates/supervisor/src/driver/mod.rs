@@ -12,6 +12,7 @@ mod launch;
 pub mod microvm;
 pub mod process;
 pub mod simulated;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,12 +22,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coracle_egress::Rules;
 use coracle_guest_proto::Channel;
-use coracle_guest_proto::message::StartAgent;
-use coracle_types::{RuntimeKind, SandboxId, ServerProtocol};
+use coracle_guest_proto::message::{StartAgent, StorageSource};
+use coracle_types::{RuntimeKind, SandboxId, ServerProtocol, StorageId};
 pub use coracle_vmm::Swept;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+
+pub use self::storage::StorageUse;
 
 /// What a version runs. Two versions with equal specs share everything that is prepared ahead of time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub struct AgentSpec {
     pub path: String,
     /// What its sandboxes may reach outside, with drivers that can tell.
     pub egress: Arc<Rules>,
+    /// Where its sessions find what they keep, if they keep anything.
+    pub storage: Option<String>,
     /// Present when sessions are to be restored from a template (platform version `V2`), where the driver can.
     pub template: Option<TemplateSpec>,
 }
@@ -243,6 +248,13 @@ pub trait Machine: Send + Sync {
     /// Processor time it has used, as the host counts it; zero once it has ended.
     fn cpu_time(&self) -> Duration;
 
+    /// Gives it this storage, which is made if it is not there, and says where its guest finds it. Only for an agent that
+    /// has one; once, before any session uses the sandbox.
+    ///
+    /// # Errors
+    /// When there can be none; the sandbox is then to be destroyed.
+    async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError>;
+
     /// Keeps beside it what a later server has to know to go on with it. It need not survive the machine.
     fn note(&self, note: &Note) {
         let _ = note;
@@ -326,6 +338,11 @@ impl PauseError {
     }
 }
 
+/// Why a sandbox has no storage. It is to be destroyed.
+#[derive(Debug, thiserror::Error)]
+#[error("the session's storage could not be attached")]
+pub struct StorageError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
 /// Knows what endpoints serve.
 #[async_trait]
 pub trait Serving: Send + Sync + 'static {
@@ -388,6 +405,27 @@ pub trait Driver: Send + Sync + 'static {
     async fn keep_only(&self, hibernated: &[SandboxId]) -> Result<usize, std::io::Error> {
         let _ = hibernated;
         Ok(0)
+    }
+
+    /// Every storage there is.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    async fn storages(&self) -> Result<Vec<StorageId>, std::io::Error> {
+        Ok(Vec::new())
+    }
+
+    /// Removes a storage that no session has any more. There may be none.
+    async fn remove_storage(&self, storage: StorageId) {
+        let _ = storage;
+    }
+
+    /// What storages take on this machine.
+    ///
+    /// # Errors
+    /// When they cannot be looked at.
+    async fn storage_use(&self) -> Result<StorageUse, std::io::Error> {
+        Ok(StorageUse::default())
     }
 
     /// Whether its sandboxes can stand still.

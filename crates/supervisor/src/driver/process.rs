@@ -2,7 +2,8 @@
 //!
 //! The child is the guest program, which starts the agent, adopts its orphans and ends them all when it is told
 //! to or when the server is gone. Each sandbox works on a copy of its own of the code, because agents write
-//! beside their code; the copy is removed with the sandbox.
+//! beside their code; the copy is removed with the sandbox. What a session finds again is a folder, `storage/<id>/files/`,
+//! of no limited size.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,16 +14,19 @@ use std::{ffi::OsStr, fs};
 
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
-use coracle_guest_proto::message::StartAgent;
-use coracle_types::{RuntimeKind, SandboxId};
+use coracle_guest_proto::message::{StartAgent, StorageSource};
+use coracle_types::{RuntimeKind, SandboxId, StorageId};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::{
     AgentSpec, BootError, BootPhase, Booted, CodeProgram, Driver, Machine, MemoryUse, Origin, PrepareError,
-    Program, Start, Swept, launch,
+    Program, Start, StorageError, StorageUse, Swept, launch,
 };
+use crate::driver::storage::StorageFolders;
 
+/// What a session finds again, in its storage.
+const FILES: &str = "files";
 /// How long the guest may take to end what it started.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -58,6 +62,10 @@ impl ProcessDriver {
         self.config.data_dir.join("processes")
     }
 
+    fn storages_folder(&self) -> StorageFolders {
+        StorageFolders::new(&self.config.data_dir)
+    }
+
     fn interpreter(&self, runtime: RuntimeKind) -> Result<PathBuf, String> {
         let name = runtime.interpreter();
         find_program(name, &self.config.path).ok_or_else(|| {
@@ -84,6 +92,7 @@ impl ProcessDriver {
         let process = Process {
             child: command.spawn()?,
             folder: folder.to_owned(),
+            storages: self.storages_folder(),
         };
         Ok((process, UnixStream::from_std(host)?))
     }
@@ -107,6 +116,7 @@ impl ProcessDriver {
             user: None,
             snapshot: None,
             network: None,
+            storage: None,
         })
     }
 }
@@ -173,8 +183,25 @@ impl Driver for ProcessDriver {
     }
 
     async fn sweep(&self, _keep: &[SandboxId]) -> Result<Swept, io::Error> {
-        let sandboxes = self.sandboxes();
-        tokio::task::spawn_blocking(move || coracle_vmm::sweep(&sandboxes, &[])).await?
+        let (sandboxes, storages) = (self.sandboxes(), self.storages_folder());
+        tokio::task::spawn_blocking(move || {
+            let mut swept = coracle_vmm::sweep(&sandboxes, &[])?;
+            swept.removed += storages.sweep()?;
+            Ok(swept)
+        })
+        .await?
+    }
+
+    async fn storages(&self) -> Result<Vec<StorageId>, io::Error> {
+        self.storages_folder().all_async().await
+    }
+
+    async fn remove_storage(&self, storage: StorageId) {
+        self.storages_folder().remove_async(storage).await;
+    }
+
+    async fn storage_use(&self) -> Result<StorageUse, io::Error> {
+        self.storages_folder().used_async().await
     }
 }
 
@@ -194,6 +221,7 @@ fn code_of(agent: &AgentSpec) -> Result<&CodeProgram, String> {
 struct Process {
     child: Child,
     folder: PathBuf,
+    storages: StorageFolders,
 }
 
 impl Process {
@@ -236,6 +264,20 @@ impl Machine for Process {
             self.child.kill().await.ok();
         }
         tokio::fs::remove_dir_all(&self.folder).await.ok();
+    }
+
+    async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError> {
+        let storages = self.storages.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let files = storages.open(storage)?.join(FILES);
+            fs::create_dir_all(&files)?;
+            Ok::<_, io::Error>(files)
+        });
+        let files = opened.await.map_err(io::Error::from).flatten();
+        let files = files.map_err(|error| StorageError(error.into()))?;
+        Ok(StorageSource::Folder {
+            path: files.display().to_string(),
+        })
     }
 
     fn memory(&self) -> MemoryUse {

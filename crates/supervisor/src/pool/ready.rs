@@ -5,12 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_types::SandboxId;
+use coracle_types::{SandboxId, StorageId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Pool, PoolKey, Pools, Standing};
-use crate::driver::{Origin, PauseError};
+use crate::driver::{AgentSpec, Origin, PauseError};
 use crate::guest::{Guest, GuestError};
 use crate::probe;
 use crate::session::life::Probe;
@@ -41,19 +41,28 @@ pub(crate) enum NotTaken {
     Pause(#[source] PauseError),
     #[error("the guest does not go on")]
     Guest(#[source] GuestError),
+    #[error("the sandbox gets nothing to keep")]
+    Storage(#[source] HostFailure),
 }
 
 /// A paused sandbox whose agent is healthy.
 pub(crate) struct Ready(Reached);
 
 impl Ready {
-    /// Has it go on, for the session that has taken it. One that cannot is destroyed.
-    pub(crate) async fn go_on(self, sandbox: SandboxId) -> Result<Reached, NotTaken> {
+    /// Has it go on, for the session that has taken it, with that one's storage. One that cannot is destroyed.
+    pub(crate) async fn go_on(
+        self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        storage: Option<StorageId>,
+    ) -> Result<Reached, NotTaken> {
         let Self(mut reached) = self;
         let began = Instant::now();
         let going_on = async {
+            let attached = start::attach(&mut *reached.machine, agent, storage).await;
+            let storage = attached.map_err(NotTaken::Storage)?;
             reached.machine.go_on().await.map_err(NotTaken::Pause)?;
-            reached.guest.go_on().await.map_err(NotTaken::Guest)
+            reached.guest.go_on(storage).await.map_err(NotTaken::Guest)
         };
         if let Err(error) = going_on.await {
             start::destroy(&mut *reached.machine, sandbox).await;
@@ -118,7 +127,7 @@ async fn make(context: &Context, sandbox: SandboxId, spec: &SessionSpec) -> Resu
         (refill, context.boots.acquire().await)
     };
     let _permits = permits.await;
-    let mut reached = start::reach(context, sandbox, &spec.agent)
+    let mut reached = start::reach(context, sandbox, &spec.agent, None)
         .await
         .map_err(NotReady::Host)?;
     let made = async {

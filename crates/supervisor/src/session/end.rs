@@ -10,7 +10,7 @@ use coracle_guest_proto::message::AgentExit;
 use super::caps::CapReached;
 use super::life::Verdict;
 use crate::directory::DirectoryError;
-use crate::driver::{BootError, HibernateError};
+use crate::driver::{BootError, HibernateError, StorageError};
 use crate::guest::GuestError;
 
 /// How a session ended.
@@ -86,6 +86,9 @@ pub enum HostFailure {
     /// The sandbox did not boot in time.
     #[error("the sandbox did not boot within {0:?}")]
     BootTimeout(Duration),
+    /// There is no storage for it.
+    #[error("the session does not find again what it keeps")]
+    Storage(#[source] StorageError),
     /// The channel to the guest did not come up.
     #[error("the guest could not be reached")]
     Channel(#[source] MuxError),

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use coracle_guest_proto::message::StartAgent;
+use coracle_guest_proto::message::{StartAgent, Storage};
 use coracle_guest_proto::{ChannelStream, MuxError};
-use coracle_types::SandboxId;
+use coracle_types::{SandboxId, StorageId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -47,14 +47,17 @@ impl NotReached {
     }
 }
 
-/// Boots or restores a sandbox and connects to its guest. A restored one has become one of its own, and is as healthy
-/// as its template was; when that fails, another one is booted. What was begun is undone when all fails.
+/// Boots or restores a sandbox, gives it the session's storage if that has one, and connects to its guest. A restored
+/// one has become one of its own, and is as healthy as its template was; when that fails, another one is booted. What
+/// was begun is undone when all fails.
 pub(crate) async fn reach(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
+    storage: Option<StorageId>,
 ) -> Result<Reached, HostFailure> {
-    let failure = match attempt(context, sandbox, agent, context.driver.boot(sandbox, agent)).await {
+    let booting = context.driver.boot(sandbox, agent);
+    let failure = match attempt(context, sandbox, agent, storage, booting).await {
         Ok(reached) => return Ok(reached),
         Err(NotReached {
             was_restored: false,
@@ -67,14 +70,15 @@ pub(crate) async fn reach(
         template: None,
         ..agent.clone()
     };
-    let mut reached = attempt(context, sandbox, &booted, context.driver.boot(sandbox, &booted))
+    let booting = context.driver.boot(sandbox, &booted);
+    let mut reached = attempt(context, sandbox, &booted, storage, booting)
         .await
         .map_err(|error| error.failure)?;
     reached.phases.origin = Origin::BootedInstead;
     Ok(reached)
 }
 
-/// Wakes what was hibernated. What was begun is undone when that fails.
+/// Wakes what was hibernated, which has its storage. What was begun is undone when that fails.
 pub(crate) async fn wake(
     context: &Context,
     sandbox: SandboxId,
@@ -82,18 +86,19 @@ pub(crate) async fn wake(
     hibernated: SandboxId,
 ) -> Result<Reached, HostFailure> {
     let waking = context.driver.wake(sandbox, agent, hibernated);
-    attempt(context, sandbox, agent, waking)
+    attempt(context, sandbox, agent, None, waking)
         .await
         .map_err(|error| error.failure)
 }
 
-/// Takes over what an earlier server left running. Nothing is left of it when that fails.
+/// Takes over what an earlier server left running, which has its storage. Nothing is left of it when that fails.
 pub(crate) async fn adopt(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
 ) -> Result<Reached, HostFailure> {
-    attempt(context, sandbox, agent, context.driver.adopt(sandbox, agent))
+    let adopting = context.driver.adopt(sandbox, agent);
+    attempt(context, sandbox, agent, None, adopting)
         .await
         .map_err(|error| error.failure)
 }
@@ -106,6 +111,7 @@ async fn attempt(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
+    storage: Option<StorageId>,
     booting: impl Future<Output = Result<Booted, BootError>>,
 ) -> Result<Reached, NotReached> {
     let timeout = context.config.boot_timeout;
@@ -134,11 +140,18 @@ async fn attempt(
     let began = Instant::now();
     let was_restored = matches!(start, Start::Resume { .. });
     let coming_up = async {
+        let storage = attach(&mut *machine, agent, storage).await?;
         let (guest, output) = connect(channel).await.map_err(HostFailure::Channel)?;
         let begin = match start {
-            Start::Agent(start) => Some(start),
+            Start::Agent(mut start) => {
+                start.storage = storage;
+                Some(start)
+            }
             Start::Resume { hostname } => {
-                let resumed = guest.resume(hostname).await.map_err(HostFailure::Guest)?;
+                let resumed = guest
+                    .resume(hostname, storage)
+                    .await
+                    .map_err(HostFailure::Guest)?;
                 tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
                 if let Some(hook) = agent
                     .template
@@ -154,7 +167,7 @@ async fn attempt(
             Start::Adopted => None,
             // Its agent was healthy when it was hibernated.
             Start::GoOn => {
-                guest.go_on().await.map_err(HostFailure::Guest)?;
+                guest.go_on(None).await.map_err(HostFailure::Guest)?;
                 None
             }
         };
@@ -180,6 +193,22 @@ async fn attempt(
             })
         }
     }
+}
+
+/// Gives a sandbox a storage, if there is one, for its guest to mount.
+pub(crate) async fn attach(
+    machine: &mut dyn Machine,
+    agent: &AgentSpec,
+    storage: Option<StorageId>,
+) -> Result<Option<Storage>, HostFailure> {
+    let (Some(mount_path), Some(storage)) = (&agent.storage, storage) else {
+        return Ok(None);
+    };
+    let source = machine.attach(storage).await.map_err(HostFailure::Storage)?;
+    Ok(Some(Storage {
+        source,
+        mount_path: mount_path.clone(),
+    }))
 }
 
 async fn connect(channel: Box<dyn BoxableChannel>) -> Result<(Guest, ChannelStream), MuxError> {

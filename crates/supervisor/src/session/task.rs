@@ -21,7 +21,7 @@ use super::{
     AcquireError, AcquireReply, Command, Context, EndReason, HostFailure, Orphan, QUEUE, Reached, SessionEnd,
     SessionHandle, SessionSpec, Shared, StartPhases, start,
 };
-use crate::directory::{Claimed, DirectoryError, Left};
+use crate::directory::{Claim, Claimed, DirectoryError};
 use crate::driver::Machine;
 use crate::guest::Guest;
 use crate::lease::{Lease, Usage};
@@ -29,7 +29,7 @@ use crate::logs::SessionLog;
 use crate::pool::Taken;
 use crate::probe;
 use crate::session::meter::Meter;
-use ending::{NEWS_TIMEOUT, shut_down, why_closed};
+use ending::{NEWS_TIMEOUT, power_off_timeout, shut_down, why_closed};
 
 /// How often what a sandbox has used is looked at.
 const MEASURED: Duration = Duration::from_secs(5);
@@ -138,7 +138,11 @@ impl SessionTask {
     /// The whole life of the session. When this returns, nothing of it is left but commands without an answer.
     pub(crate) async fn run(&mut self) {
         tracing::debug!(session = %self.shared.key, sandbox = %self.shared.sandbox, "session begins");
-        let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
+        let (context, shared, spec) = (
+            Arc::clone(&self.context),
+            Arc::clone(&self.shared),
+            Arc::clone(&self.spec),
+        );
         let orphan = self.orphan.as_ref().map(|orphan| orphan.generation);
         let claim = async {
             let directory = &context.directory;
@@ -146,18 +150,29 @@ impl SessionTask {
                 Some(generation) => Ok(Claimed {
                     generation,
                     left: None,
+                    storage: None,
                 }),
-                None => directory.claim(&shared.key, shared.version, shared.sandbox).await,
+                None => {
+                    let wants_storage = spec.agent.storage.is_some();
+                    let claim = Claim {
+                        session: &shared.key,
+                        version: shared.version,
+                        sandbox: shared.sandbox,
+                        wants_storage,
+                    };
+                    directory.claim(claim).await
+                }
             }
         };
-        let Claimed { generation, left } = match self.attend(claim).await {
+        let claimed = match self.attend(claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
                 self.conclude(EndReason::host(HostFailure::Directory(error)), Vec::new());
                 return;
             }
         };
-        let reason = self.start_and_serve(generation, left).await;
+        let generation = claimed.generation;
+        let reason = self.start_and_serve(claimed).await;
         let end = SessionEnd {
             reason: reason.clone(),
             ..self
@@ -177,7 +192,7 @@ impl SessionTask {
     }
 
     /// From the claim to the point where nothing but the claim is left.
-    async fn start_and_serve(&mut self, generation: Generation, left: Option<Left>) -> EndReason {
+    async fn start_and_serve(&mut self, claimed: Claimed) -> EndReason {
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
         let Reached {
             mut machine,
@@ -186,7 +201,7 @@ impl SessionTask {
             notices,
             begin,
             phases,
-        } = match self.sandbox(left).await {
+        } = match self.sandbox(claimed.left, claimed.storage).await {
             Ok(reached) => reached,
             Err(reason) => return self.conclude(reason, Vec::new()),
         };
@@ -204,7 +219,7 @@ impl SessionTask {
         );
         let guest = Arc::new(guest);
         let reason = self
-            .with_guest(&mut *machine, &guest, &log, begin, generation)
+            .with_guest(&mut *machine, &guest, &log, begin, claimed.generation)
             .await;
         // The guest is to notice before it is hibernated.
         drop(guest);
@@ -262,8 +277,9 @@ impl SessionTask {
             EndReason::AgentExited(_) | EndReason::NotStarted(_) | EndReason::HostFailed(_) | EndReason::Left
         ) {
             let (grace, kill) = (self.context.config.stop_grace, self.shared.kill.clone());
-            self.attend(kill.run_until_cancelled(shut_down(guest, machine, grace)))
-                .await;
+            let patience = power_off_timeout(&self.spec.agent);
+            let shut_down = shut_down(guest, machine, grace, patience);
+            self.attend(kill.run_until_cancelled(shut_down)).await;
         }
         reason
     }

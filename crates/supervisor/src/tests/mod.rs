@@ -13,6 +13,7 @@ mod pools;
 mod racing;
 mod serving;
 mod starting;
+mod storing;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -129,6 +130,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
             port: 8080,
             path: "/invocations".to_owned(),
             egress: Default::default(),
+            storage: None,
             template: None,
         },
         idle_timeout: Duration::from_secs(900),

@@ -66,6 +66,7 @@ pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpe
         port: PORT,
         path: "/invocations".into(),
         egress: Default::default(),
+        storage: None,
         template: None,
     };
     (store, spec)
@@ -133,9 +134,11 @@ impl Connection {
             Start::Resume { hostname } => Request::Resume(Resume {
                 hostname,
                 entropy_hex: entropy(),
+                storage: None,
             }),
             Start::GoOn => Request::GoOn(GoOn {
                 entropy_hex: entropy(),
+                storage: None,
             }),
         };
         match self.request(request).await.unwrap() {

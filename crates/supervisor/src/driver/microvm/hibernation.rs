@@ -18,7 +18,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use coracle_types::SandboxId;
+use coracle_types::{SandboxId, StorageId};
 use coracle_vmm::{HIBERNATED_PAGES, HIBERNATED_STATE};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub(super) struct Identity {
     pub(super) template: String,
     /// Its kernel arguments; a machine that goes on is given the same.
     pub(super) kernel_arguments: Vec<String>,
+    /// What its session finds again, if it keeps anything; its disk stays where it is.
+    #[serde(default)]
+    pub(super) storage: Option<StorageId>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -249,6 +252,7 @@ mod tests {
         Identity {
             template: "key".to_owned(),
             kernel_arguments: vec!["quiet".to_owned()],
+            storage: "00000000000000000000000000000001".parse().ok(),
         }
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use coracle_egress::Egress;
 use coracle_guest_proto::SNAPSHOT_READY;
-use coracle_types::SandboxId;
+use coracle_guest_proto::message::StorageSource;
+use coracle_types::{SandboxId, StorageId};
 use coracle_vmm::Vm;
 
 use super::hibernation::{HibernationStore, Identity};
+use super::storage::StorageDisks;
 use super::{Cause, adoption, blocking};
-use crate::driver::{HibernateError, Machine, MemoryUse, Note, PauseError};
+use crate::driver::{HibernateError, Machine, MemoryUse, Note, PauseError, StorageError};
 
 /// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -20,6 +22,7 @@ const FAREWELL: Duration = Duration::from_secs(30);
 /// A machine.
 pub(super) struct Microvm {
     pub(super) vm: Vm,
+    pub(super) storages: Arc<StorageDisks>,
     /// Its network, which ends with it.
     pub(super) _egress: Egress,
     /// The machine's folder.
@@ -38,6 +41,16 @@ pub(super) struct Keepsake {
 }
 
 impl Microvm {
+    async fn take_storage(&mut self, storage: StorageId) -> Result<StorageSource, Cause> {
+        let source = self.storages.attach(&mut self.vm, &self.folder, storage).await?;
+        if let Some(keepsake) = &mut self.keepsake {
+            keepsake.identity.storage = Some(storage);
+            // One that is not written down would be hibernated with the blank disk.
+            adoption::keep_identity(&self.folder, &keepsake.identity)?;
+        }
+        Ok(source)
+    }
+
     async fn keep(&mut self) -> Result<u64, Cause> {
         let Keepsake {
             store,
@@ -80,6 +93,10 @@ impl Machine for Microvm {
 
     fn cpu_time(&self) -> Duration {
         self.vm.cpu_time()
+    }
+
+    async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError> {
+        self.take_storage(storage).await.map_err(StorageError)
     }
 
     fn note(&self, note: &Note) {

@@ -120,6 +120,7 @@ impl Microvms {
                 .as_ref()
                 .map(|warm_up| (warm_up.port, warm_up.path.as_str())),
             hook: program::RESUME_HOOK,
+            has_storage: agent.storage.is_some(),
         };
         Ok(ingredients.key()?)
     }

@@ -6,6 +6,7 @@
 //!  data/scratch/          the empty private disk, made once
 //!  data/templates/        what sessions are restored from, see [`template`]
 //!  data/hibernated/       machines of hibernated sessions, see [`hibernation`]
+//!  data/storage/          what sessions find again, see [`storage`]
 //!  data/kvm.json          whether KVM works on this machine
 //! ```
 //!
@@ -24,6 +25,7 @@ mod machine;
 mod making;
 mod program;
 mod readiness;
+mod storage;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -35,9 +37,9 @@ use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_artifact::oci::OciStore;
-use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
+use coracle_artifact::scratch::{Lasting, ScratchError, ScratchTemplate};
 use coracle_egress::{Egress, Link, MAX_PACKET, NameServers};
-use coracle_types::SandboxId;
+use coracle_types::{SandboxId, StorageId};
 use coracle_vmm::{
     Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
     VmError,
@@ -49,10 +51,12 @@ use self::hibernation::{Hibernated, HibernationStore, Identity};
 use self::machine::{Keepsake, Microvm};
 use self::making::Making;
 use self::program::Loaded;
+use self::storage::StorageDisks;
 use self::template::{Template, TemplateStore};
 pub use self::template::{TemplateInfo, templates};
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Note, Origin, PrepareError, Serving, Start, Swept,
+    AgentSpec, BootError, BootPhase, Booted, Driver, Note, Origin, PrepareError, Serving, Start, StorageUse,
+    Swept,
 };
 
 const SCRATCH_DISK: &str = "scratch";
@@ -132,6 +136,7 @@ struct Microvms {
     platform: OnceCell<Platform>,
     templates: Arc<TemplateStore>,
     hibernated: Arc<HibernationStore>,
+    storages: Arc<StorageDisks>,
     making: Making,
     serving: OnceLock<Arc<dyn Serving>>,
 }
@@ -162,6 +167,8 @@ struct Disks {
     /// What the machine runs.
     program: Vec<Disk>,
     scratch: PathBuf,
+    /// For what the session finds again, if it keeps anything.
+    storage: Option<Disk>,
 }
 
 impl MicrovmDriver {
@@ -169,11 +176,13 @@ impl MicrovmDriver {
     pub fn new(config: MicrovmConfig) -> Self {
         let templates = TemplateStore::new(config.data_dir.join(template::TEMPLATES), TEMPLATES_LIMIT);
         let hibernated = HibernationStore::new(config.data_dir.join("hibernated"), HIBERNATED_LIMIT);
+        let storages = StorageDisks::new(&config.data_dir);
         Self(Arc::new(Microvms {
             config,
             platform: OnceCell::new(),
             templates: Arc::new(templates),
             hibernated: Arc::new(hibernated),
+            storages: Arc::new(storages),
             making: Making::default(),
             serving: OnceLock::new(),
         }))
@@ -203,7 +212,10 @@ impl Microvms {
             let modules = kernel.modules(&MICROVM_MODULES)?;
             let initramfs_folder = config.data_dir.join("initramfs");
             let initramfs = coracle_artifact::initramfs(&initramfs_folder, &config.guest, &modules)?;
-            let scratch = ScratchTemplate::open(&config.data_dir.join("scratch"), config.scratch_mib)?;
+            let scratch = {
+                let folder = config.data_dir.join("scratch");
+                ScratchTemplate::open(&folder, config.scratch_mib, Lasting::WithMachine)?
+            };
             let kernel = kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz());
             Ok::<_, MicrovmError>((kernel, initramfs, scratch))
         })
@@ -259,24 +271,24 @@ impl Microvms {
         blocking(move || program::load(&config, &agent)).await
     }
 
-    /// The disks of a machine; the private one as a copy of this one. Memory that it is restored from is linked beside.
-    async fn disks(
-        &self,
-        agent: &AgentSpec,
-        folder: &Path,
-        scratch: ScratchTemplate,
-        memory: Option<PathBuf>,
-    ) -> Result<Disks, Cause> {
+    /// The disks of a machine. Memory that it is restored from is linked beside.
+    async fn disks(&self, agent: &AgentSpec, folder: &Path, origins: Origins) -> Result<Disks, Cause> {
         let program = self.load(agent).await?.disks;
-        let folder = folder.to_owned();
+        let (folder, storages) = (folder.to_owned(), Arc::clone(&self.storages));
+        let has_storage = agent.storage.is_some();
         blocking(move || {
             std::fs::create_dir_all(&folder)?;
             let disks = Disks {
                 program,
                 scratch: folder.join(SCRATCH_FILE),
+                storage: match origins.storage {
+                    Some(storage) => Some(storages.link(storage, &folder)?),
+                    None if has_storage => Some(storage::blank(&folder)?),
+                    None => None,
+                },
             };
-            scratch.copy_to(&disks.scratch)?;
-            if let Some(memory) = memory {
+            origins.scratch.copy_to(&disks.scratch)?;
+            if let Some(memory) = origins.memory {
                 std::fs::hard_link(memory, folder.join(MEMORY_FILE))?;
             }
             Ok(disks)
@@ -314,7 +326,12 @@ impl Microvms {
             kernel: platform.kernel.clone(),
             initramfs: platform.initramfs.clone(),
             kernel_arguments: kernel_arguments.clone(),
-            disks: disks.program.into_iter().chain([scratch]).collect(),
+            disks: disks
+                .program
+                .into_iter()
+                .chain([scratch])
+                .chain(disks.storage)
+                .collect(),
             network: Some(NetworkCard {
                 address: Link::GUEST_CARD,
                 mtu: MAX_PACKET,
@@ -342,16 +359,7 @@ impl Microvms {
             .await
             .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
         let powering_on = async {
-            let (scratch, memory) = match &source {
-                Source::Template(template) => {
-                    (ScratchTemplate::at(template.scratch()), Some(template.memory()))
-                }
-                Source::Hibernated(machine) => {
-                    (ScratchTemplate::at(machine.scratch()), Some(machine.memory()))
-                }
-                Source::Boot | Source::Record(_) => (platform.scratch.clone(), None),
-            };
-            let disks = self.disks(agent, &folder, scratch, memory).await;
+            let disks = self.disks(agent, &folder, source.origins(platform)).await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
             passed(BootPhase::Disks);
             let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
@@ -459,6 +467,7 @@ impl Microvms {
             origin,
             machine: Box::new(Microvm {
                 vm: powered_on.vm,
+                storages: Arc::clone(&self.storages),
                 _egress: powered_on.egress,
                 folder: self.sandboxes().join(sandbox.to_string()),
                 keepsake,
@@ -493,6 +502,36 @@ enum Source<'a> {
     Record(&'a Path),
     Template(&'a Template),
     Hibernated(&'a Hibernated),
+}
+
+/// What is copied or linked into a machine's folder.
+struct Origins {
+    scratch: ScratchTemplate,
+    memory: Option<PathBuf>,
+    /// What is mounted in it already.
+    storage: Option<StorageId>,
+}
+
+impl Source<'_> {
+    fn origins(&self, platform: &Platform) -> Origins {
+        match self {
+            Self::Template(template) => Origins {
+                scratch: ScratchTemplate::at(template.scratch()),
+                memory: Some(template.memory()),
+                storage: None,
+            },
+            Self::Hibernated(machine) => Origins {
+                scratch: ScratchTemplate::at(machine.scratch()),
+                memory: Some(machine.memory()),
+                storage: machine.identity.storage,
+            },
+            Self::Boot | Self::Record(_) => Origins {
+                scratch: platform.scratch.clone(),
+                memory: None,
+                storage: None,
+            },
+        }
+    }
 }
 
 /// Gives a machine the state it goes on from, if there is one.
@@ -560,6 +599,7 @@ impl Driver for MicrovmDriver {
                 let identity = Identity {
                     template: key,
                     kernel_arguments,
+                    storage: None,
                 };
                 let keepsake = Some(this.keepsake(sandbox, identity));
                 return Ok(this.booted(
@@ -638,14 +678,28 @@ impl Driver for MicrovmDriver {
 
     async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, io::Error> {
         let (sandboxes, templates) = (self.0.sandboxes(), Arc::clone(&self.0.templates));
+        let storages = Arc::clone(&self.0.storages);
         // Machines first: one of them may be writing a template.
         let keep = keep.to_vec();
         blocking(move || {
             let mut swept = coracle_vmm::sweep(&sandboxes, &keep)?;
             swept.removed += templates.sweep()?;
+            swept.removed += storages.folders.sweep()?;
             Ok(swept)
         })
         .await
+    }
+
+    async fn storages(&self) -> Result<Vec<StorageId>, io::Error> {
+        self.0.storages.folders.all_async().await
+    }
+
+    async fn remove_storage(&self, storage: StorageId) {
+        self.0.storages.folders.remove_async(storage).await;
+    }
+
+    async fn storage_use(&self) -> Result<StorageUse, io::Error> {
+        self.0.storages.folders.used_async().await
     }
 }
 

@@ -179,6 +179,7 @@ fn start(
             prefix: Link::PREFIX,
             gateway: Link::GATEWAY,
         }),
+        storage: None,
     }
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn bring_up(
 pub(super) async fn resumes(channel: impl Channel) -> Result<(), NotReady> {
     let guest = Guest::connect(channel).await?;
     guest
-        .resume("template".to_owned())
+        .resume("template".to_owned(), None)
         .await
         .map_err(NotReady::Guest)?;
     Ok(())

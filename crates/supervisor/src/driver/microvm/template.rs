@@ -56,6 +56,8 @@ pub(super) struct Ingredients<'a> {
     pub(super) warm_up: Option<(u16, &'a str)>,
     /// What the guest puts into the file system.
     pub(super) hook: &'a str,
+    /// Whether there is a disk for what sessions find again.
+    pub(super) has_storage: bool,
 }
 
 impl Ingredients<'_> {

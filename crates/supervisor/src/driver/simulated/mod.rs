@@ -54,8 +54,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use coracle_guest_proto::message::StartAgent;
-use coracle_types::SandboxId;
+use coracle_guest_proto::message::{StartAgent, StorageSource};
+use coracle_types::{SandboxId, StorageId};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -63,7 +63,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Machine, MemoryUse, Note, Origin,
-    PauseError, PrepareError, Start, Swept,
+    PauseError, PrepareError, Start, StorageError, StorageUse, Swept,
 };
 use cable::Cable;
 
@@ -83,6 +83,7 @@ pub struct SimulatedDriver {
     /// Those that no supervisor has, and what was noted of them.
     left: Arc<Mutex<HashMap<SandboxId, Kept>>>,
     notes: Arc<Mutex<HashMap<SandboxId, Note>>>,
+    storages: Arc<Mutex<HashMap<StorageId, SandboxId>>>,
     guests: Mutex<Vec<Weak<guest::Sandbox>>>,
 }
 
@@ -118,6 +119,11 @@ impl SimulatedDriver {
             .iter()
             .filter_map(Weak::upgrade)
             .for_each(|guest| guest.becomes_busy());
+    }
+
+    /// The sandbox that last got each storage.
+    pub fn attached(&self) -> HashMap<StorageId, SandboxId> {
+        lock(&self.storages).clone()
     }
 
     /// How many sandboxes are hibernated.
@@ -169,6 +175,7 @@ impl SimulatedDriver {
                 hibernated: Arc::clone(&self.hibernated),
                 left: Arc::clone(&self.left),
                 notes: Arc::clone(&self.notes),
+                storages: Arc::clone(&self.storages),
                 pause,
                 paused: Arc::clone(&self.paused),
                 counted: None,
@@ -232,6 +239,7 @@ impl Driver for SimulatedDriver {
             user: None,
             snapshot: None,
             network: None,
+            storage: None,
         };
         let restored = agent.template.is_some() && agent.environment.contains_key("SIMULATED_RESTORE");
         let (start, origin) = if restored {
@@ -294,6 +302,21 @@ impl Driver for SimulatedDriver {
     async fn last_note(&self, sandbox: SandboxId) -> Option<Note> {
         lock(&self.notes).get(&sandbox).cloned()
     }
+
+    async fn storages(&self) -> Result<Vec<StorageId>, std::io::Error> {
+        Ok(lock(&self.storages).keys().copied().collect())
+    }
+
+    async fn remove_storage(&self, storage: StorageId) {
+        lock(&self.storages).remove(&storage);
+    }
+
+    async fn storage_use(&self) -> Result<StorageUse, std::io::Error> {
+        Ok(StorageUse {
+            count: lock(&self.storages).len(),
+            bytes: 0,
+        })
+    }
 }
 
 struct SimulatedMachine {
@@ -304,6 +327,7 @@ struct SimulatedMachine {
     hibernated: Arc<Mutex<HashMap<SandboxId, Kept>>>,
     left: Arc<Mutex<HashMap<SandboxId, Kept>>>,
     notes: Arc<Mutex<HashMap<SandboxId, Note>>>,
+    storages: Arc<Mutex<HashMap<StorageId, SandboxId>>>,
     pause: watch::Sender<bool>,
     paused: Arc<AtomicUsize>,
     /// Its place among those that stand still.
@@ -338,6 +362,13 @@ impl Machine for SimulatedMachine {
     async fn destroy(&mut self) {
         self.power_off();
         self.unplugged().await;
+    }
+
+    async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError> {
+        lock(&self.storages).insert(storage, self.sandbox);
+        Ok(StorageSource::Folder {
+            path: storage.to_string(),
+        })
     }
 
     fn note(&self, note: &Note) {

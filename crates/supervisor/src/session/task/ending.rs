@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Running, SessionTask};
-use crate::driver::{Machine, MemoryUse, Note};
+use crate::driver::{AgentSpec, Machine, MemoryUse, Note};
 use crate::guest::Guest;
 use crate::session::life::Verdict;
 use crate::session::{AcquireError, CapOf, CapReached, EndReason, HostFailure, SessionEnd, SessionState};
@@ -18,6 +18,8 @@ use crate::session::{AcquireError, CapOf, CapReached, EndReason, HostFailure, Se
 const SHUTDOWN_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the guest has beyond the agent's grace to power off.
 const POWER_OFF_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long, if it has to write through what the session is to find again.
+const WRITE_THROUGH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a broken channel waits for the news of why it broke.
 pub(super) const NEWS_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -116,8 +118,16 @@ pub(super) async fn why_closed(running: &mut Running<'_>) -> EndReason {
         .unwrap_or_else(|_| EndReason::host(HostFailure::ChannelClosed))
 }
 
-/// Asks the agent to end and waits until the sandbox has powered off, as long as it may take.
-pub(super) async fn shut_down(guest: &Guest, machine: &mut dyn Machine, grace: Duration) {
+/// How long the guest of this agent has beyond the agent's grace to power off.
+pub(super) fn power_off_timeout(agent: &AgentSpec) -> Duration {
+    match agent.storage {
+        Some(_) => WRITE_THROUGH_TIMEOUT,
+        None => POWER_OFF_TIMEOUT,
+    }
+}
+
+/// Asks the agent to end and waits until the sandbox has powered off, so long after the agent's grace at most.
+pub(super) async fn shut_down(guest: &Guest, machine: &mut dyn Machine, grace: Duration, patience: Duration) {
     let grace_millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
     let asked = guest
         .request(Request::Shutdown { grace_millis }, SHUTDOWN_ANSWER_TIMEOUT)
@@ -133,5 +143,5 @@ pub(super) async fn shut_down(guest: &Guest, machine: &mut dyn Machine, grace: D
         }
     };
     // What has not ended by then is destroyed.
-    tokio::time::timeout(grace + POWER_OFF_TIMEOUT, off).await.ok();
+    tokio::time::timeout(grace + patience, off).await.ok();
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_types::Generation;
+use coracle_types::{Generation, StorageId};
 use tokio::time::Instant;
 
 use super::SessionTask;
@@ -82,8 +82,12 @@ impl SessionTask {
         Ok(reached)
     }
 
-    /// A sandbox: adopted, woken, from a pool, or made now.
-    pub(super) async fn sandbox(&mut self, left: Option<Left>) -> Result<Reached, EndReason> {
+    /// A sandbox with this storage: adopted, woken, from a pool, or made now.
+    pub(super) async fn sandbox(
+        &mut self,
+        left: Option<Left>,
+        storage: Option<StorageId>,
+    ) -> Result<Reached, EndReason> {
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
@@ -102,10 +106,13 @@ impl SessionTask {
         }
         if let Some(Taken { sandbox, handed_over }) = taken {
             let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
-                Ok(ready) => match self.attend(ready.go_on(sandbox)).await {
-                    Ok(reached) => return Ok(reached),
-                    Err(error) => error.into(),
-                },
+                Ok(ready) => {
+                    let going_on = ready.go_on(sandbox, &spec.agent, storage);
+                    match self.attend(going_on).await {
+                        Ok(reached) => return Ok(reached),
+                        Err(error) => error.into(),
+                    }
+                }
                 Err(_) => "it has just ended".into(),
             };
             let error: &dyn Error = &*error;
@@ -116,7 +123,7 @@ impl SessionTask {
         let queue = created.elapsed();
         // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
         let mut reached = self
-            .attend(start::reach(&context, shared.sandbox, &spec.agent))
+            .attend(start::reach(&context, shared.sandbox, &spec.agent, storage))
             .await
             .map_err(EndReason::host)?;
         drop(permit);
