@@ -20,7 +20,7 @@ const MAX_LINE: usize = 1024 * 1024;
 /// Most events kept while nobody asks for them.
 const MAX_EVENTS: usize = 64;
 /// How long a command may take unless it says otherwise.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why the monitor could not be used.
 #[derive(Debug, thiserror::Error)]

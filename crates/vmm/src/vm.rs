@@ -31,6 +31,8 @@ pub const HIBERNATED_PAGES: &str = "pages";
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last output of an ended machine gets to arrive.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a machine that failed may take to turn out to have ended.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often the console is looked at while something is awaited there.
 const CONSOLE_LOOK: Duration = Duration::from_millis(5);
 /// Lines of the console in a report.
@@ -228,7 +230,16 @@ impl Vm {
     /// # Errors
     /// When the machine ends first, or has no card.
     pub async fn network(&mut self) -> Result<UnixStream, VmError> {
-        self.connect(NETWORK_SOCKET).await
+        let mut monitor = self.monitor().await?;
+        let cable = self.connect(NETWORK_SOCKET).await?;
+        match tokio::time::timeout(SOCKET_TIMEOUT, plugged_in(&mut monitor)).await {
+            Ok(Ok(())) => Ok(cable),
+            Ok(Err(error)) => Err(self.why(error.into()).await),
+            Err(_) => Err(VmError::Connect {
+                socket: NETWORK_SOCKET,
+                source: io::ErrorKind::TimedOut.into(),
+            }),
+        }
     }
 
     /// Connects to the monitor, which serves one connection at a time.
@@ -237,7 +248,10 @@ impl Vm {
     /// When QEMU does not answer.
     pub async fn monitor(&mut self) -> Result<Qmp<UnixStream>, VmError> {
         let socket = self.connect(QMP_SOCKET).await?;
-        Ok(Qmp::connect(socket).await?)
+        match Qmp::connect(socket).await {
+            Ok(monitor) => Ok(monitor),
+            Err(error) => Err(self.why(error.into()).await),
+        }
     }
 
     /// Stops the machine for good and returns the state of its devices. With that, the file of its memory and
@@ -247,7 +261,10 @@ impl Vm {
     /// When QEMU fails; the machine is then to be destroyed.
     pub async fn save(&mut self) -> Result<Vec<u8>, VmError> {
         let mut monitor = self.monitor().await?;
-        Ok(snapshot::save(&mut monitor, &self.sockets).await?)
+        match snapshot::save(&mut monitor, &self.sockets).await {
+            Ok(state) => Ok(state),
+            Err(error) => Err(self.why(error.into()).await),
+        }
     }
 
     /// Has a machine with restored memory go on from this state of its devices.
@@ -260,11 +277,18 @@ impl Vm {
     }
 
     async fn take_in(&mut self, mut monitor: Qmp<UnixStream>, state: &[u8]) -> Result<(), VmError> {
-        let restored = tokio::select! {
-            restored = snapshot::restore(&mut monitor, &self.sockets, state) => restored,
-            _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
-        };
-        Ok(restored?)
+        match snapshot::restore(&mut monitor, &self.sockets, state).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.why(error.into()).await),
+        }
+    }
+
+    /// What is behind a failure: a machine that ends closes its sockets first, so that is what is noticed first.
+    async fn why(&mut self, noticed: VmError) -> VmError {
+        match tokio::time::timeout(END_TIMEOUT, self.process.wait()).await {
+            Ok(_) => VmError::Ended(self.ended().await),
+            Err(_) => noticed,
+        }
     }
 
     /// Stops the machine's processors where they are.
@@ -451,6 +475,13 @@ async fn channel_opened(monitor: &mut Qmp<UnixStream>) -> Result<(), QmpError> {
             return Ok(());
         }
     }
+}
+
+/// Waits until QEMU has taken the cable's connection, which it does when it comes to it. A machine restored before that
+/// announces itself to a connection that is not there yet, which QEMU 7.2 does not survive.
+async fn plugged_in(monitor: &mut Qmp<UnixStream>) -> Result<(), QmpError> {
+    while monitor.event().await?.name != "NETDEV_STREAM_CONNECTED" {}
+    Ok(())
 }
 
 fn report(status: &io::Result<Option<ExitStatus>>, complaints: &[String], console: &[String]) -> String {

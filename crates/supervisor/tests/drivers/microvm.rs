@@ -37,6 +37,8 @@ impl Bench {
     }
 
     fn try_new(accelerator: AcceleratorChoice) -> Result<Self, String> {
+        // What a driver works around it only tells its log. Whoever was first has set this.
+        tracing_subscriber::fmt().with_test_writer().try_init().ok();
         let images = std::env::var_os("CORACLE_IMAGES_DIR")
             .map_or_else(|| PathBuf::from("/var/cache/coracle/images"), PathBuf::from);
         let guest = guest_program()?;
