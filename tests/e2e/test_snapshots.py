@@ -15,12 +15,14 @@ import pytest
 
 from harness.aws import AgentSession, Aws, Runtime, agent_zip
 from harness.metrics import metric
+from harness.packages import bundle
 from harness.server import BINARIES, Server
 from harness.waiting import wait_until
 
 pytestmark = pytest.mark.microvm
 
 AT_ONCE = 4
+NUMPY = ("numpy==2.4.6",)
 HOOK = "coracle:restore-hook"
 # For an overloaded host.
 CLOCK_TOLERANCE = 0.1
@@ -28,7 +30,7 @@ CLOCK_TOLERANCE = 0.1
 
 @pytest.fixture(scope="module")
 def snapshotted(aws: Aws) -> Runtime:
-    return aws.deploy(agent_zip("snapshotted"), platformVersion="V2")
+    return aws.deploy(bundle("snapshotted", NUMPY, aws.python), platformVersion="V2")
 
 
 def look(session: AgentSession, **command: Any) -> dict:
@@ -64,6 +66,7 @@ def assert_each_is_its_own(sessions: list[dict]) -> None:
 def test_no_two_sessions_share_what_must_be_their_own(snapshotted: Runtime) -> None:
     sessions = look_at_fresh_sessions(snapshotted, 8)
     assert_each_is_its_own(sessions)
+    assert "numpy" in sessions[0]["unique"]
     assert len({session["pid"] for session in sessions}) == 1, "sessions were booted, not restored"
 
 

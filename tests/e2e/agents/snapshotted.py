@@ -1,4 +1,4 @@
-"""An agent that is in the middle of many things when its template is made. Standard library only."""
+"""An agent that is in the middle of many things when its template is made, with NumPy where it is there."""
 
 import json
 import os
@@ -12,6 +12,11 @@ import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+try:
+    import numpy
+except ImportError:
+    numpy = None
 
 kept = {}
 jumps_back = 0
@@ -49,6 +54,7 @@ def unique():
     """What no two sessions may share."""
     return {
         "random": random.getrandbits(64),
+        **({"numpy": float(numpy.random.random())} if numpy else {}),
         "system random": random.SystemRandom().getrandbits(64),
         "urandom": os.urandom(8).hex(),
         "secrets": secrets.token_hex(8),
