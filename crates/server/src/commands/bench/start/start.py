@@ -66,8 +66,9 @@ class Server:
         with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=dict(request.headers))) as answer:
             return json.load(answer)
 
-    def sessions(self):
-        return self.operator("/_coracle/sessions")["sessions"]
+    def running_sessions(self):
+        sessions = self.operator("/_coracle/sessions")["sessions"]
+        return [session for session in sessions if session["state"] != "hibernated"]
 
     def deploy(self, agent, platform):
         key = f"{agent['name']}.zip"
@@ -119,7 +120,7 @@ class Runtime:
             self.server.data.stop_runtime_session(agentRuntimeArn=self.arn, runtimeSessionId=session)
 
     def none_left(self):
-        wait("the sessions to end", lambda: not self.server.sessions())
+        wait("the sessions to end", lambda: not self.server.running_sessions())
 
     def tag(self, key, value):
         if value is None:
@@ -168,7 +169,7 @@ class Runtime:
         return {"one_by_one": one_by_one, "ten_at_once": ten_at_once}, bytes_on_disk
 
     def asleep(self):
-        wait("the sessions to hibernate", lambda: not self.server.sessions())
+        wait("the sessions to hibernate", lambda: not self.server.running_sessions())
 
     def rate(self, seconds):
         """Sessions started per second, by callers who each start the next when theirs has answered."""
@@ -195,7 +196,7 @@ class Runtime:
         for session in sessions:
             self.first_byte(session)
         time.sleep(settle_seconds)
-        listed = self.server.sessions()
+        listed = self.server.running_sessions()
         self.end(sessions)
         self.none_left()
         kinds = ("privateMemoryBytes", "sharedMemoryBytes")
