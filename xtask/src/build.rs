@@ -13,6 +13,10 @@ pub(crate) struct Arguments {
     /// Builds with optimisation.
     #[arg(long)]
     release: bool,
+    /// Builds the tests, too, and everything with the features that they need: `cargo test --workspace` then has
+    /// nothing left to build.
+    #[arg(long, conflicts_with = "release")]
+    tests: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -21,18 +25,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         other => bail!("there are no microVMs for the processor architecture {other}"),
     };
     let profile = if arguments.release { "release" } else { "dev" };
-    cargo(
-        &[
-            "build",
-            "--profile",
-            profile,
-            "--package",
-            "coracle-server",
-            "--package",
-            "coracle-cli",
-        ],
-        None,
-    )?;
+    let what: &[_] = if arguments.tests {
+        &["--workspace", "--all-targets"]
+    } else {
+        &["--package", "coracle-server", "--package", "coracle-cli"]
+    };
+    cargo(&[&["build", "--profile", profile], what].concat(), None)?;
     cargo(
         &[
             "build",
