@@ -13,7 +13,7 @@ pub(crate) mod process;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use coracle_types::Region;
+use coracle_types::{Region, is_this_machine};
 use reqwest::Url;
 use secrecy::SecretString;
 
@@ -430,11 +430,7 @@ fn dns_suffix(region: &Region) -> &'static str {
 
 /// Whether the URL names this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    url.host_str().is_some_and(is_this_machine)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use coracle_auth::token::{self, Bearer, IssuerKeys, TokenError, TokenRules};
+use coracle_types::is_this_machine;
 use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
@@ -211,14 +212,7 @@ impl Issuers {
 }
 
 fn is_on_this_machine(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    }
+    url.host_str().is_some_and(is_this_machine)
 }
 
 #[cfg(test)]

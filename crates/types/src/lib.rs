@@ -6,6 +6,7 @@
 pub mod agent_headers;
 mod arn;
 mod consumption;
+mod host;
 mod id;
 pub mod limits;
 mod protocol;
@@ -14,6 +15,7 @@ mod status;
 
 pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
 pub use consumption::Consumption;
+pub use host::is_this_machine;
 pub use id::{
     AccountId, EndpointName, Generation, IdError, Incarnation, Region, RuntimeId, RuntimeName, SandboxId,
     SessionId, SessionKey, ShellId, StorageId, VersionNumber, random_suffix,

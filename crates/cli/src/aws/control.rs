@@ -60,34 +60,26 @@ impl Client {
         found(self.call::<operations::DeleteAgentRuntime>(&input).await).map(drop)
     }
 
-    /// Every runtime, page by page, until one of this name turns up.
+    /// The runtime of this name, if there is one.
     pub(crate) async fn find_runtime(&self, name: &RuntimeName) -> Result<Option<AgentRuntime>, ClientError> {
-        let mut next_token = None;
-        for _ in 0..MAX_PAGES {
+        let mut found = None;
+        self.each_page(async |next_token| {
             let input = ListAgentRuntimesRequest {
                 max_results: Some(PAGE_SIZE),
                 next_token,
             };
             let page = self.call::<operations::ListAgentRuntimes>(&input).await?;
-            if let Some(runtime) = page
-                .agent_runtimes
-                .into_iter()
-                .find(|item| item.agent_runtime_name == *name)
-            {
-                return Ok(Some(runtime));
-            }
-            next_token = page.next_token;
-            if next_token.is_none() {
-                break;
-            }
-        }
-        Ok(None)
+            let mut runtimes = page.agent_runtimes.into_iter();
+            found = runtimes.find(|item| item.agent_runtime_name == *name);
+            Ok(page.next_token.filter(|_| found.is_none()))
+        })
+        .await?;
+        Ok(found)
     }
 
     pub(crate) async fn endpoints(&self, id: &RuntimeId) -> Result<Vec<AgentRuntimeEndpoint>, ClientError> {
         let mut endpoints = Vec::new();
-        let mut next_token = None;
-        for _ in 0..MAX_PAGES {
+        self.each_page(async |next_token| {
             let input = ListAgentRuntimeEndpointsRequest {
                 agent_runtime_id: id.clone(),
                 max_results: Some(PAGE_SIZE),
@@ -95,11 +87,9 @@ impl Client {
             };
             let page = self.call::<operations::ListAgentRuntimeEndpoints>(&input).await?;
             endpoints.extend(page.runtime_endpoints);
-            next_token = page.next_token;
-            if next_token.is_none() {
-                break;
-            }
-        }
+            Ok(page.next_token)
+        })
+        .await?;
         Ok(endpoints)
     }
 
@@ -115,8 +105,7 @@ impl Client {
     /// Every version of a runtime.
     pub(crate) async fn versions(&self, id: &RuntimeId) -> Result<Vec<AgentRuntime>, ClientError> {
         let mut versions = Vec::new();
-        let mut next_token = None;
-        for _ in 0..MAX_PAGES {
+        self.each_page(async |next_token| {
             let input = ListAgentRuntimeVersionsRequest {
                 agent_runtime_id: id.clone(),
                 max_results: Some(PAGE_SIZE),
@@ -124,12 +113,25 @@ impl Client {
             };
             let page = self.call::<operations::ListAgentRuntimeVersions>(&input).await?;
             versions.extend(page.agent_runtimes);
-            next_token = page.next_token;
+            Ok(page.next_token)
+        })
+        .await?;
+        Ok(versions)
+    }
+
+    /// Reads a list: `read` takes the token of a page and returns that of the next, or `None` to stop.
+    async fn each_page(
+        &self,
+        mut read: impl AsyncFnMut(Option<String>) -> Result<Option<String>, ClientError>,
+    ) -> Result<(), ClientError> {
+        let mut next_token = None;
+        for _ in 0..MAX_PAGES {
+            next_token = read(next_token).await?;
             if next_token.is_none() {
                 break;
             }
         }
-        Ok(versions)
+        Ok(())
     }
 
     /// An endpoint, if there is one of this name.

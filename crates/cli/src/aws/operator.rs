@@ -31,13 +31,13 @@ pub(crate) struct SessionQuery<'a> {
 
 /// The session that is meant.
 #[derive(Debug)]
-pub(crate) struct SessionName<'a> {
-    pub(crate) runtime: &'a RuntimeId,
-    pub(crate) endpoint: &'a EndpointName,
-    pub(crate) session: &'a SessionId,
+pub(crate) struct SessionName {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) endpoint: EndpointName,
+    pub(crate) session: SessionId,
 }
 
-impl SessionName<'_> {
+impl SessionName {
     fn parameters(&self) -> [(&'static str, Option<&str>); 3] {
         [
             ("runtime", Some(self.runtime.as_str())),
@@ -86,13 +86,13 @@ impl Client {
     }
 
     /// All that is known of a session.
-    pub(crate) async fn describe_session(&self, name: &SessionName<'_>) -> Result<Value, ClientError> {
+    pub(crate) async fn describe_session(&self, name: &SessionName) -> Result<Value, ClientError> {
         let url = self.operator_url("session", &name.parameters());
         self.json(Call::new(Service::AgentCore, Method::GET, url)).await
     }
 
     /// Ends a session without asking its agent, and says what state that has led to.
-    pub(crate) async fn kill_session(&self, name: &SessionName<'_>) -> Result<Value, ClientError> {
+    pub(crate) async fn kill_session(&self, name: &SessionName) -> Result<Value, ClientError> {
         let url = self.operator_url("session/kill", &name.parameters());
         self.json(Call::new(Service::AgentCore, Method::POST, url)).await
     }

@@ -86,14 +86,17 @@ fn seconds(time: &str) -> String {
     parsed.map_or_else(|_| time.to_owned(), |time| format!("{time:.0}"))
 }
 
-async fn describe(context: &Context<'_>, wanted: &OneSession) -> Result<(), Failure> {
+async fn named(context: &Context<'_>, wanted: &OneSession) -> Result<SessionName, Failure> {
     let (endpoint, session) = (endpoint_name(&wanted.endpoint)?, session_id(&wanted.session_id)?);
-    let runtime = runtime(context).await?;
-    let name = SessionName {
-        runtime: &runtime,
-        endpoint: &endpoint,
-        session: &session,
-    };
+    Ok(SessionName {
+        runtime: runtime(context).await?,
+        endpoint,
+        session,
+    })
+}
+
+async fn describe(context: &Context<'_>, wanted: &OneSession) -> Result<(), Failure> {
+    let name = named(context, wanted).await?;
     let description = context.client.describe_session(&name).await?;
     if context.printer.json {
         return context.printer.json(&description);
@@ -145,20 +148,16 @@ fn facts(session: &Value) -> Vec<(&'static str, String)> {
 }
 
 async fn kill(context: &Context<'_>, wanted: &OneSession) -> Result<(), Failure> {
-    let (endpoint, session) = (endpoint_name(&wanted.endpoint)?, session_id(&wanted.session_id)?);
-    let runtime = runtime(context).await?;
-    let name = SessionName {
-        runtime: &runtime,
-        endpoint: &endpoint,
-        session: &session,
-    };
+    let name = named(context, wanted).await?;
     let answer = context.client.kill_session(&name).await?;
     if context.printer.json {
         return context.printer.json(&answer);
     }
-    context
-        .printer
-        .done(&format!("Session {session} is {}", shown(&answer, "state")));
+    context.printer.done(&format!(
+        "Session {} is {}",
+        name.session,
+        shown(&answer, "state")
+    ));
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use coracle_auth::policy::{Decision, Identity, Policy};
 use coracle_store::Owner;
 use coracle_types::{AccountId, EndpointName, InvocationTarget, RuntimeArn, RuntimeId};
-use coracle_wire::Error;
+use coracle_wire::{Error, Labels};
+use http::request::Parts;
 
 use crate::gateway::Caller;
 
@@ -23,6 +24,15 @@ pub(super) struct Policies {
 }
 
 impl Target {
+    /// Reads one from a request of which there is no model: the path's runtime, and `qualifier` and `accountId` of the
+    /// query.
+    pub(super) fn asked(caller: &Caller, labels: &Labels, parts: &Parts) -> Result<Self, Error> {
+        let named = labels.get("agentRuntimeArn").unwrap_or_default();
+        let qualifier = super::parameter(parts, "qualifier");
+        let account = super::parameter(parts, "accountId");
+        Self::named(caller, named, qualifier.as_deref(), account.as_deref())
+    }
+
     /// Reads one from a request: the runtime's ARN and a qualifier, an endpoint's ARN, or the runtime's id with
     /// the account beside it.
     pub(super) fn named(

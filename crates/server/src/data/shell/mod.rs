@@ -51,10 +51,7 @@ impl DataPlane {
         labels: &Labels,
         parts: &Parts,
     ) -> Result<Response<ResponseBody>, Error> {
-        let named = labels.get("agentRuntimeArn").unwrap_or_default();
-        let qualifier = super::parameter(parts, "qualifier");
-        let account = super::parameter(parts, "accountId");
-        let target = Target::named(caller, named, qualifier.as_deref(), account.as_deref())?;
+        let target = Target::asked(caller, labels, parts)?;
         let served = self.authorized(caller, &target, [ACTION]).await?;
         let mut handshake = Handshake::read(parts)?;
         trace::complete(&mut handshake.headers);

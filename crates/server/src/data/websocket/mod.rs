@@ -98,10 +98,7 @@ impl DataPlane {
         labels: &Labels,
         parts: &Parts,
     ) -> Result<Response<ResponseBody>, Error> {
-        let named = labels.get("agentRuntimeArn").unwrap_or_default();
-        let qualifier = super::parameter(parts, "qualifier");
-        let account = super::parameter(parts, "accountId");
-        let target = Target::named(caller, named, qualifier.as_deref(), account.as_deref())?;
+        let target = Target::asked(caller, labels, parts)?;
         let for_user = parts.headers.get(headers::USER_ID).map(|_| ACTION_FOR_USER);
         let served = self
             .authorized(caller, &target, [ACTION].into_iter().chain(for_user))

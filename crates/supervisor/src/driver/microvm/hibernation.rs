@@ -14,8 +14,8 @@
 //! all. When all of them together take too much, those hibernated first go.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use coracle_types::{SandboxId, StorageId};
@@ -23,10 +23,10 @@ use coracle_vmm::{HIBERNATED_PAGES, HIBERNATED_STATE};
 use serde::{Deserialize, Serialize};
 
 use super::checksum;
-use super::template::{OWNER_ONLY_FILE, OWNER_ONLY_FOLDER, seal};
+use super::draft::DraftFolder;
+use super::template::seal;
 use super::{MEMORY_FILE, SCRATCH_FILE};
 
-const DRAFT_PREFIX: &str = ".draft-";
 const MANIFEST: &str = "manifest.json";
 
 /// What a machine was.
@@ -96,25 +96,18 @@ impl HibernationStore {
 
     /// Keeps what a hibernated machine has left in its folder. Returns the bytes it takes.
     pub(super) fn keep(&self, sandbox: SandboxId, machine: &Path, identity: Identity) -> io::Result<u64> {
-        let draft = self.draft()?;
+        let draft = DraftFolder::create(&self.folder)?;
         for file in [MEMORY_FILE, HIBERNATED_PAGES, HIBERNATED_STATE, SCRATCH_FILE] {
-            fs::rename(machine.join(file), draft.0.join(file))?;
+            fs::rename(machine.join(file), draft.path().join(file))?;
         }
         let manifest = Manifest {
             identity,
-            state_sha256: seal(&draft.0.join(HIBERNATED_STATE))?,
-            scratch_sha256: seal(&draft.0.join(SCRATCH_FILE))?,
+            state_sha256: seal(&draft.path().join(HIBERNATED_STATE))?,
+            scratch_sha256: seal(&draft.path().join(SCRATCH_FILE))?,
         };
-        seal(&draft.0.join(HIBERNATED_PAGES))?;
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(OWNER_ONLY_FILE)
-            .open(draft.0.join(MANIFEST))?;
-        file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
-        file.sync_all()?;
-        File::open(&draft.0)?.sync_all()?;
-        fs::rename(&draft.0, self.place(sandbox))?;
+        seal(&draft.path().join(HIBERNATED_PAGES))?;
+        draft.finish(MANIFEST, &manifest)?;
+        fs::rename(draft.path(), self.place(sandbox))?;
         File::open(&self.folder)?.sync_all()?;
         self.make_room(sandbox)?;
         size_of(&self.place(sandbox))
@@ -142,8 +135,8 @@ impl HibernationStore {
     /// Removes a machine. There may be none.
     pub(super) fn remove(&self, sandbox: SandboxId) -> io::Result<()> {
         // Renamed first, so that no half of it is ever found.
-        let grave = self.draft()?;
-        match fs::rename(self.place(sandbox), grave.0.join("removed")) {
+        let grave = DraftFolder::create(&self.folder)?;
+        match fs::rename(self.place(sandbox), grave.path().join("removed")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -195,27 +188,6 @@ impl HibernationStore {
 
     fn place(&self, sandbox: SandboxId) -> PathBuf {
         self.folder.join(sandbox.to_string())
-    }
-
-    fn draft(&self) -> io::Result<Draft> {
-        let name = format!("{DRAFT_PREFIX}{}", hex::encode(rand::random::<[u8; 8]>()));
-        let folder = self.folder.join(name);
-        // What an agent holds in memory is nobody else's.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(OWNER_ONLY_FOLDER)
-            .create(&folder)?;
-        Ok(Draft(folder))
-    }
-}
-
-/// A folder that is removed when it is dropped, unless it has been renamed.
-struct Draft(PathBuf);
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed at the next start.
-        fs::remove_dir_all(&self.0).ok();
     }
 }
 

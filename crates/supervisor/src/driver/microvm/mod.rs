@@ -20,6 +20,7 @@
 
 mod adoption;
 mod checksum;
+mod draft;
 mod hibernation;
 mod machine;
 mod making;

@@ -15,8 +15,8 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,15 +25,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::checksum;
+use super::draft::{DraftFolder, OWNER_ONLY_FILE, is_draft};
 
 /// Changes whenever templates made before are of no use.
 const FORMAT: u32 = 3;
-const DRAFT_PREFIX: &str = ".draft-";
 /// The folder in the data folder.
 pub(super) const TEMPLATES: &str = "templates";
 const MANIFEST: &str = "manifest.json";
-pub(super) const OWNER_ONLY_FOLDER: u32 = 0o700;
-pub(super) const OWNER_ONLY_FILE: u32 = 0o600;
 
 /// Everything that decides what is in a template.
 #[derive(Debug, Serialize)]
@@ -102,27 +100,27 @@ impl Template {
     }
 }
 
-/// A template being made. Its folder is removed when it is dropped.
+/// A template being made.
 #[derive(Debug)]
-pub(super) struct Draft(PathBuf);
+pub(super) struct Draft(DraftFolder);
 
 impl Draft {
     pub(super) fn memory(&self) -> PathBuf {
-        memory_in(&self.0)
+        memory_in(self.0.path())
     }
 
     pub(super) fn scratch(&self) -> PathBuf {
-        scratch_in(&self.0)
+        scratch_in(self.0.path())
     }
 
     pub(super) fn state(&self) -> PathBuf {
-        state_in(&self.0)
+        state_in(self.0.path())
     }
 
     /// What is restored from it, once its files are complete.
     pub(super) fn template(&self, kernel_arguments: Vec<String>) -> Template {
         Template {
-            folder: self.0.clone(),
+            folder: self.0.path().to_owned(),
             kernel_arguments,
         }
     }
@@ -138,21 +136,7 @@ impl Draft {
             state_sha256: seal(&self.state())?,
             scratch_sha256: seal(&self.scratch())?,
         };
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(OWNER_ONLY_FILE)
-            .open(self.0.join(MANIFEST))?;
-        file.write_all(&serde_json::to_vec_pretty(&manifest)?)?;
-        file.sync_all()?;
-        File::open(&self.0)?.sync_all()
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed at the next start; after its publication there is nothing.
-        fs::remove_dir_all(&self.0).ok();
+        self.0.finish(MANIFEST, &manifest)
     }
 }
 
@@ -210,19 +194,12 @@ impl TemplateStore {
 
     /// A folder to make a template in.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        let name = format!("{DRAFT_PREFIX}{}", hex::encode(rand::random::<[u8; 8]>()));
-        let folder = self.folder.join(name);
-        // Memory of agents holds their secrets.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(OWNER_ONLY_FOLDER)
-            .create(&folder)?;
-        Ok(Draft(folder))
+        DraftFolder::create(&self.folder).map(Draft)
     }
 
     /// Makes a finished draft a template. Says whether there is then more than there may be.
     pub(super) fn publish(&self, key: &str, draft: &Draft) -> io::Result<bool> {
-        fs::rename(&draft.0, self.folder.join(key))?;
+        fs::rename(draft.0.path(), self.folder.join(key))?;
         File::open(&self.folder)?.sync_all()?;
         self.verified().insert(key.to_owned());
         let total: u64 = self.all()?.iter().map(|kept| kept.bytes).sum();
@@ -233,8 +210,8 @@ impl TemplateStore {
     pub(super) fn remove(&self, key: &str) -> io::Result<()> {
         self.verified().remove(key);
         // Renamed first, so that no half of it is ever found.
-        let grave = self.draft()?;
-        fs::rename(self.folder.join(key), grave.0.join("removed"))
+        let grave = DraftFolder::create(&self.folder)?;
+        fs::rename(self.folder.join(key), grave.path().join("removed"))
     }
 
     /// Removes what a killed server was making. Returns how many there were.
@@ -246,7 +223,7 @@ impl TemplateStore {
         let mut removed = 0;
         for entry in entries {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(DRAFT_PREFIX) {
+            if is_draft(&entry.file_name().to_string_lossy()) {
                 fs::remove_dir_all(entry.path())?;
                 removed += 1;
             }
@@ -285,7 +262,7 @@ impl TemplateStore {
             let entry = entry?;
             let key = entry.file_name().to_string_lossy().into_owned();
             let manifest = fs::metadata(entry.path().join(MANIFEST));
-            let (false, Ok(manifest)) = (key.starts_with(DRAFT_PREFIX), manifest) else {
+            let (false, Ok(manifest)) = (is_draft(&key), manifest) else {
                 continue;
             };
             found.push(Kept {
@@ -348,7 +325,7 @@ fn described(folder: &Path, key: String) -> io::Result<Option<TemplateInfo>> {
         return Ok(None);
     };
     let made = UNIX_EPOCH.checked_add(Duration::from_secs(parsed.made_at));
-    Ok((!key.starts_with(DRAFT_PREFIX)).then_some(TemplateInfo {
+    Ok((!is_draft(&key)).then_some(TemplateInfo {
         key,
         made_for: parsed.made_for,
         bytes: size_on_disk(folder)?,
