@@ -21,7 +21,7 @@ use coracle_types::StorageId;
 use coracle_types::limits::SESSION_STORAGE;
 use coracle_vmm::{Access, Disk, Vm};
 
-use super::template::OWNER_ONLY_FILE;
+use super::draft::OWNER_ONLY_FILE;
 use super::{Cause, blocking};
 use crate::driver::storage::StorageFolders;
 
