@@ -1,13 +1,18 @@
-"""What an agent does to itself is its own: the neighbour keeps answering, and the caller learns what happened."""
+"""What an agent does to itself is its own: the neighbour keeps answering, and the caller learns what happened.
+What it tries beyond that is refused."""
 
+import inspect
 import os
+import statistics
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from harness import attacks
 from harness.aws import AgentSession
 from harness.processes import PeakMemory
 from harness.server import Server
@@ -34,10 +39,9 @@ def unharmed(neighbour: AgentSession, server: Server) -> Iterator[None]:
     """Keeps asking the neighbour and the server while something bad happens beside them."""
     done = threading.Event()
     problems: list[str] = []
-    asked = 0
+    took: list[float] = []
 
     def ask() -> None:
-        nonlocal asked
         while not done.is_set():
             start = time.monotonic()
             try:
@@ -47,9 +51,9 @@ def unharmed(neighbour: AgentSession, server: Server) -> Iterator[None]:
                     problems.append("the server is not healthy")
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
                 problems.append(repr(error))
-            asked += 1
-            if time.monotonic() - start > NEIGHBOUR_SECONDS:
-                problems.append(f"the neighbour took {time.monotonic() - start:.1f} s")
+            took.append(time.monotonic() - start)
+            if took[-1] > NEIGHBOUR_SECONDS:
+                problems.append(f"the neighbour took {took[-1]:.1f} s")
             done.wait(0.2)
 
     thread = threading.Thread(target=ask)
@@ -57,9 +61,11 @@ def unharmed(neighbour: AgentSession, server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        wait_until("the neighbour to be asked", lambda: asked >= 2, 60)
+        wait_until("the neighbour to be asked", lambda: len(took) >= 2, 60)
         done.set()
         thread.join()
+        median = statistics.median(took)
+        print(f"the neighbour answered {len(took)} times: median {median:.3f} s, {max(took):.3f} s at most")
     assert not problems, problems
 
 
@@ -96,3 +102,31 @@ def test_eaten_memory(session: AgentSession, neighbour: AgentSession, server: Se
     assert (said["status"], said["code"]) == (424, "RuntimeClientError")
     assert "memory" in said["message"]
     assert session.do("recall") is None, "the next invocation starts afresh"
+
+
+def run(agent: AgentSession, attack: str) -> Any:
+    """Has the agent try what is in `harness/attacks.py`."""
+    return agent.do("python", code=f"{inspect.getsource(attacks)}\nresult = {attack}()\n")
+
+
+@pytest.fixture(scope="module")
+def attacker(toolbox) -> Iterator[AgentSession]:
+    """What is refused harms nobody, so that all of it can be tried in one session."""
+    session = toolbox.session()
+    session.do("remember", value="still there")
+    yield session
+    session.stop_if_running()
+
+
+@pytest.mark.parametrize("attack", ["devices", "kernel", "network"])
+def test_what_an_agent_may_not_do(attacker: AgentSession, neighbour: AgentSession, server: Server, attack: str) -> None:
+    with unharmed(neighbour, server):
+        tried = run(attacker, attack)
+    print(tried)
+    succeeded = [name for name, outcome in tried.items() if outcome == "done"]
+    assert not succeeded, f"an agent can {succeeded}"
+    assert attacker.do("recall") == "still there", "the guest runs on"
+
+
+def test_a_namespace_of_ones_own_has_no_card(attacker: AgentSession) -> None:
+    assert set(run(attacker, "namespaces")) <= {"lo"}
