@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+# The client would import it at the first request of each session; now it is in the snapshot it begins from.
+import openai.resources.chat  # noqa: F401
 from openai import AsyncOpenAI
 from settings import API_KEY, MODEL_ID, MODEL_URL, PROMPT
 
