@@ -18,7 +18,7 @@ from harness.terminal import Terminal
 
 FRAMEWORKS = ("Strands", "LangChain_LangGraph", "OpenAIAgents", "GoogleADK", "CrewAI", "none")
 PROVIDERS = ("stub", "Bedrock", "OpenAI", "https://models.example/v1")
-DEPLOY_TIMEOUT = 400
+DEPLOY_TIMEOUT = 600
 # A framework of half a gigabyte is fetched, packed, and imported in an emulated machine.
 SLOW_TIMEOUT = 1200
 DOWN, ENTER = "\x1b[B", "\r"
@@ -66,17 +66,30 @@ def test_whatever_is_chosen_gives_sound_python(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def boat(server: Server, tmp_path_factory: pytest.TempPathFactory, python: str) -> Iterator[Cli]:
+def roomy(driver: str) -> Iterator[Server]:
+    """A server for agents that import a lot."""
+    config = {"sandbox": {"memory_mib": 2048, "vcpus": 1, "disk_mib": 512}, "limits": {"init_timeout_secs": 600}}
+    server = Server(driver, f"{driver}-frameworks", config)
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.clean_up()
+
+
+@pytest.fixture(scope="module")
+def boat(roomy: Server, tmp_path_factory: pytest.TempPathFactory, python: str) -> Iterator[Cli]:
     """A Strands project with the stub model, deployed."""
     project = create(tmp_path_factory.mktemp("create"))
     edit(project, runtimeVersion=python, name=f"Boat_{os.getpid()}")
-    cli = Cli(server, project)
-    done = cli.run("deploy", timeout=DEPLOY_TIMEOUT)
+    cli = Cli(roomy, project)
+    done = cli.run("deploy", "--timeout", "500", timeout=DEPLOY_TIMEOUT)
     assert "Packaged" in done.stderr, done.stderr
     yield cli
     cli.run("destroy", "--force")
 
 
+@pytest.mark.timeout(2 * DEPLOY_TIMEOUT)
 def test_a_new_project_answers_uses_tools_and_remembers(boat: Cli) -> None:
     one, other = new_session_id(), new_session_id()
     assert "You said: Good morning" in boat.run("invoke", "--session-id", one, "Good morning").stdout
@@ -87,21 +100,10 @@ def test_a_new_project_answers_uses_tools_and_remembers(boat: Cli) -> None:
         boat.run("stop-session", session)
 
 
+@pytest.mark.timeout(2 * DEPLOY_TIMEOUT)
 def test_the_same_project_gives_the_same_zip(boat: Cli) -> None:
     done = boat.run("deploy", timeout=DEPLOY_TIMEOUT)
     assert "Nothing has changed: version 1 stays" in done.stderr, done.stderr
-
-
-@pytest.fixture(scope="module")
-def roomy(driver: str) -> Iterator[Server]:
-    """A server for agents that import a lot."""
-    config = {"sandbox": {"memory_mib": 2048, "vcpus": 1, "disk_mib": 512}, "limits": {"init_timeout_secs": 600}}
-    server = Server(driver, f"{driver}-frameworks", config)
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
 
 
 @pytest.fixture

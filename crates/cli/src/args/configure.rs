@@ -34,9 +34,6 @@ pub(crate) struct Configure {
     /// What it needs: requirements.txt beside the script, and no other
     #[arg(long, value_name = "FILE")]
     pub(crate) requirements_file: Option<PathBuf>,
-    /// Start it without OpenTelemetry's launcher, even where that is among its packages
-    #[arg(long)]
-    pub(crate) disable_otel: bool,
     /// Role that AWS gives to it; Coracle needs none
     #[arg(long, value_name = "ARN")]
     pub(crate) execution_role: Option<String>,

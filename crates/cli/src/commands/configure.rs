@@ -8,7 +8,7 @@ use crate::args::{Configure, Global};
 use crate::failure::Failure;
 use crate::output::Printer;
 use crate::project::{Lifecycle, PROJECT_FILE};
-use crate::scaffold::{self, Instrumentation, Runtime, WriteError};
+use crate::scaffold::{self, Runtime, WriteError};
 
 /// What an entry file is called where only its folder is named, in the order they are looked for.
 const ENTRY_FILES: [&str; 3] = ["main.py", "agent.py", "app.py"];
@@ -35,9 +35,6 @@ pub(super) fn run(global: &Global, arguments: &Configure, printer: &Printer) -> 
         entrypoint: &file,
         code_location: &folder,
         protocol: arguments.protocol.as_str(),
-        instrumentation: arguments
-            .disable_otel
-            .then_some(Instrumentation { enable_otel: false }),
         request_header_allowlist: &arguments.request_header_allowlist,
         execution_role_arn: arguments.execution_role.as_deref(),
         lifecycle_configuration: has_lifecycle.then_some(lifecycle),

@@ -41,7 +41,10 @@ const CONFIGURE: Flags = &[
     (&["--deployment-type", "-dt"], Is("--build")),
     (&["-rha"], Is("--request-header-allowlist")),
     (&["--non-interactive", "-ni"], Nothing("configure does not ask")),
-    (&["-do"], Is("--disable-otel")),
+    (
+        &["--disable-otel", "-do"],
+        Nothing("it is off until the project file turns `instrumentation` on"),
+    ),
     (&["--disable-memory", "-dm"], Nothing("no memory is made")),
     (&["--verbose", "-v"], Is("--debug")),
     (

@@ -63,8 +63,7 @@ pub(crate) struct Runtime<'a> {
     pub(crate) runtime_version: &'a str,
     pub(crate) protocol: &'static str,
     pub(crate) network_mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) instrumentation: Option<Instrumentation>,
+    pub(crate) instrumentation: Instrumentation,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) request_header_allowlist: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +82,7 @@ impl Default for Runtime<'_> {
             runtime_version: python::RUNTIME,
             protocol: Protocol::HTTP.as_str(),
             network_mode: "PUBLIC",
-            instrumentation: None,
+            instrumentation: Instrumentation { enable_otel: false },
             request_header_allowlist: &[],
             execution_role_arn: None,
             lifecycle_configuration: None,
@@ -91,7 +90,7 @@ impl Default for Runtime<'_> {
     }
 }
 
-/// Whether the agent is started with OpenTelemetry's launcher, where that is among its packages.
+/// Whether the agent is started with OpenTelemetry's launcher.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Instrumentation {
