@@ -19,6 +19,7 @@ pub mod issuers;
 pub mod metrics;
 pub mod operator;
 mod report;
+pub mod rollout;
 pub mod s3;
 pub mod serve;
 pub mod warm;

@@ -31,6 +31,8 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// List, describe, stop and kill the sessions of a running server, and read their logs.
     Sessions(commands::sessions::Arguments),
+    /// Move an endpoint of a running server from one version to another, by share, and back.
+    Rollout(commands::rollout::Arguments),
     /// Measure what sessions and invocations cost on this machine.
     Bench(commands::bench::Arguments),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Template(arguments) => commands::template::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(arguments),
         Command::Sessions(arguments) => commands::sessions::run(&arguments),
+        Command::Rollout(arguments) => commands::rollout::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
     };
     match result {

@@ -1,12 +1,12 @@
 //! What `GET /metrics` says, in the OpenMetrics text format.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use coracle_supervisor::{PoolTotals, StartPhases, Supervisor};
-use coracle_types::SandboxId;
+use coracle_types::{SandboxId, SessionKey, VersionNumber};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +16,9 @@ use prometheus_client::registry::Registry;
 
 /// How many session starts are told apart. The requests that share one report it at the same moment.
 const REMEMBERED_STARTS: usize = 1024;
+
+/// Most versions whose invocations are counted.
+const MOST_VERSIONS: usize = 1000;
 
 /// Counters of one server.
 pub struct Metrics {
@@ -33,6 +36,10 @@ pub struct Metrics {
     pool_requests: Family<OutcomeLabel, Counter>,
     hibernations: Family<OutcomeLabel, Counter>,
     wakes: Family<OutcomeLabel, Counter>,
+    version_sessions: Family<VersionLabels, Gauge>,
+    version_invocations: Family<VersionOutcomeLabels, Counter>,
+    /// Of which versions invocations are counted.
+    counted_versions: Mutex<HashSet<VersionLabels>>,
     storages: Gauge,
     storage_bytes: Gauge,
     refused_for_memory: Counter,
@@ -71,6 +78,31 @@ impl Drop for OpenWebSocket {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    runtime: String,
+    endpoint: String,
+    version: u32,
+}
+
+impl VersionLabels {
+    fn of(session: &SessionKey, version: VersionNumber) -> Self {
+        Self {
+            runtime: session.runtime.to_string(),
+            endpoint: session.endpoint.to_string(),
+            version: version.get(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionOutcomeLabels {
+    runtime: String,
+    endpoint: String,
+    version: u32,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -147,6 +179,19 @@ impl Metrics {
             "Hibernated sessions that were used again, by whether they go on or begin afresh",
             wakes.clone(),
         );
+        let version_sessions = Family::default();
+        registry.register(
+            "version_sessions",
+            "Sessions now by what they run",
+            version_sessions.clone(),
+        );
+        let version_invocations = Family::default();
+        registry.register(
+            "version_invocations",
+            "Invocations by what their session runs and whether its agent answered with a success; failed also counts \
+             other requests that an agent left without an answer",
+            version_invocations.clone(),
+        );
         let storages = Gauge::default();
         registry.register(
             "session_storages",
@@ -180,6 +225,9 @@ impl Metrics {
             pool_requests,
             hibernations,
             wakes,
+            version_sessions,
+            version_invocations,
+            counted_versions: Mutex::default(),
             storages,
             storage_bytes,
             refused_for_memory,
@@ -229,6 +277,32 @@ impl Metrics {
         }
     }
 
+    /// An agent was invoked, and answered with a success or not. Counts for so many versions at most: each takes memory for good.
+    pub fn invoked(&self, session: &SessionKey, version: VersionNumber, answered: bool) {
+        let labels = VersionLabels::of(session, version);
+        {
+            let mut counted = self
+                .counted_versions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if !counted.contains(&labels) {
+                if counted.len() >= MOST_VERSIONS {
+                    return;
+                }
+                counted.insert(labels.clone());
+            }
+        }
+        let outcome = if answered { "answered" } else { "failed" };
+        self.version_invocations
+            .get_or_create(&VersionOutcomeLabels {
+                runtime: labels.runtime,
+                endpoint: labels.endpoint,
+                version: labels.version,
+                outcome,
+            })
+            .inc();
+    }
+
     /// A WebSocket was opened.
     pub fn websocket_opened(&self) -> OpenWebSocket {
         self.websockets.inc();
@@ -245,7 +319,14 @@ impl Metrics {
     /// Takes in what the supervisor counts itself.
     pub async fn look_at(&self, supervisor: &Supervisor) {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.sessions.set(count(supervisor.sessions().len()));
+        let sessions = supervisor.sessions();
+        self.sessions.set(count(sessions.len()));
+        // Those that have none any more are gone.
+        self.version_sessions.clear();
+        for session in &sessions {
+            let labels = VersionLabels::of(&session.key, session.version);
+            self.version_sessions.get_or_create(&labels).inc();
+        }
         let pools = supervisor.pools();
         let states = [
             ("ready", pools.iter().map(|pool| pool.ready).sum()),

@@ -42,6 +42,7 @@ use crate::housekeeping::Housekeeping;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
+use crate::rollout::Retirer;
 use crate::s3::{S3OpenError, S3Side};
 use crate::warm::Warmer;
 
@@ -162,7 +163,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         },
     );
     orphans.into_iter().for_each(|orphan| supervisor.adopt(orphan));
-    let warm_routes = routes.clone();
+    let (warm_routes, retiring_routes) = (routes.clone(), routes.clone());
     let caps = RuntimeCaps {
         store: store.clone(),
         supervisor: supervisor.clone(),
@@ -241,7 +242,13 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         supervisor: supervisor.clone(),
         default: config.sandbox.warm,
     };
+    let retirer = Retirer {
+        store: store.clone(),
+        routes: retiring_routes,
+        supervisor: supervisor.clone(),
+    };
     let background = CancellationToken::new();
+    let retiring = tokio::spawn(retirer.run(background.clone()));
     let warming = tokio::spawn(warmer.run(background.clone()));
     let reconciling = tokio::spawn(reconciler.run(background.clone()));
     let housekeeping = Housekeeping {
@@ -278,7 +285,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     tokio::time::timeout(LAST_WORDS, closed).await.ok();
     background.cancel();
     // A task that panicked has said so already.
-    let tasks = [reconciling, housekeeping, warming, capping];
+    let tasks = [reconciling, housekeeping, warming, capping, retiring];
     futures::future::join_all(tasks.into_iter().chain(following)).await;
     store.close().await;
     for file in [address_file, tls_address_file] {

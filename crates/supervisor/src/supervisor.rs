@@ -186,6 +186,16 @@ impl Supervisor {
         }
     }
 
+    /// Stops a session that runs an outdated version, if nobody uses it now. Says whether it is stopped by this call.
+    pub async fn retire(&self, key: &SessionKey) -> bool {
+        let running = self.table().sessions.get(key).cloned();
+        let Some(session) = running else { return false };
+        let (reply, answer) = oneshot::channel();
+        // One that takes no commands is gone.
+        session.commands.send(Command::Retire(reply)).await.ok();
+        answer.await.unwrap_or(false)
+    }
+
     /// Ends a session at once: its agent is not asked. Returns once nothing is left of it, or after
     /// [`KILL_PATIENCE`] at the latest; one that still boots ends when it has booted.
     ///

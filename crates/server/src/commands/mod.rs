@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod image;
 mod interpreter;
 pub(crate) mod output;
+pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod template;

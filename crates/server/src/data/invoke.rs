@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use coracle_supervisor::Lease;
+use coracle_supervisor::{AcquireError, Lease};
 use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
 use coracle_wire::data::operations::InvokeAgentRuntime;
@@ -171,7 +171,9 @@ impl DataPlane {
             peeked,
         };
         let (response, lease, served) = self.in_session(&target, key, served, &invocation).await?;
-        self.passed_on(&invocation, response, &lease, &served).await
+        let answer = self.passed_on(&invocation, response, &lease, &served).await;
+        self.metrics.invoked(lease.key(), lease.version(), answer.is_ok());
+        answer
     }
 
     /// Makes an attempt to talk to the agent of a session, which is started if need be, and once more if the agent
@@ -190,13 +192,17 @@ impl DataPlane {
         };
         let end = lease.why_failed().await;
         if end.is_none() || lease.started_now() || !error.nothing_sent() {
+            self.metrics.invoked(&key, lease.version(), false);
             return Err(failures::unanswered(&error, end.as_ref()));
         }
         drop(lease);
         let (lease, serves) = self.session(target, key, served).await?;
         match attempt.make(&lease, &serves).await {
             Ok(answer) => Ok((answer, lease, serves)),
-            Err(error) => Err(failures::unanswered(&error, lease.why_failed().await.as_ref())),
+            Err(error) => {
+                self.metrics.invoked(lease.key(), lease.version(), false);
+                Err(failures::unanswered(&error, lease.why_failed().await.as_ref()))
+            }
         }
     }
 
@@ -207,6 +213,7 @@ impl DataPlane {
         key: SessionKey,
         served: Arc<Served>,
     ) -> Result<(Arc<Lease>, Arc<Served>), Error> {
+        let served = self.routes.to_begin_with(target, &key.session, served).await;
         let account = &target.owner.account;
         if self.supervisor.session(&key).is_none() {
             self.rates.take(account, Class::NewSession)?;
@@ -214,6 +221,17 @@ impl DataPlane {
         }
         let _counted = self.sessions.admit(account, &key, &self.supervisor)?;
         let acquired = self.supervisor.acquire(key.clone(), served.spec.clone()).await;
+        let is_agents = |error: &AcquireError| {
+            matches!(
+                error,
+                AcquireError::AgentExited { .. }
+                    | AcquireError::NotStarted { .. }
+                    | AcquireError::NeverHealthy { .. }
+            )
+        };
+        if acquired.as_ref().is_err_and(is_agents) {
+            self.metrics.invoked(&key, served.spec.version, false);
+        }
         let lease = Arc::new(acquired.map_err(failures::not_acquired)?);
         if lease.started_now() {
             let phases = lease.start_phases();

@@ -15,7 +15,7 @@ use coracle_supervisor::driver::{
     AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, Serving, TemplateSpec,
 };
 use coracle_supervisor::{Caps, SessionSpec};
-use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, VersionNumber};
+use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, SessionId, VersionNumber};
 use coracle_wire::Error;
 use coracle_wire::control::{
     AgentRuntimeArtifact, AuthorizerConfiguration, CodeConfiguration, CustomJWTAuthorizerConfiguration,
@@ -24,11 +24,12 @@ use http::Uri;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use super::target::Policies;
+use super::target::{Policies, Target};
 use super::{caps, environment, hibernation, restore_hook};
 use crate::control::refusal;
 use crate::control::version::VersionConfig;
 use crate::egress::EgressConfig;
+use crate::rollout::{Canary, Rollout};
 
 /// Most look-ups remembered; beyond it the memory starts over.
 const REMEMBERED: usize = 10_000;
@@ -62,6 +63,8 @@ pub(super) struct Served {
     pub(super) authorizer: Option<CustomJWTAuthorizerConfiguration>,
     /// Who else may use it, and who may not.
     pub(super) policies: Policies,
+    /// The version that a share of the new sessions begins with instead.
+    canary: Option<Canary>,
 }
 
 type Key = (Owner, RuntimeId, EndpointName, Option<VersionNumber>);
@@ -139,6 +142,45 @@ impl Routes {
         Ok(Arc::clone(&served.spec))
     }
 
+    /// The version that a session of this endpoint would begin with now.
+    ///
+    /// # Errors
+    /// When the endpoint serves nothing.
+    pub(crate) async fn version_to_begin_with(
+        &self,
+        endpoint: &EndpointArn,
+        session: &SessionId,
+    ) -> Result<VersionNumber, Error> {
+        let target = Target::of_arn(InvocationTarget::Endpoint(endpoint.clone()), None);
+        let served = self
+            .find(&target.owner, &target.runtime, &target.endpoint, None)
+            .await?;
+        Ok(self.to_begin_with(&target, session, served).await.spec.version)
+    }
+
+    /// What a session begins with at an endpoint that serves this: that, or its canary.
+    pub(super) async fn to_begin_with(
+        &self,
+        target: &Target,
+        session: &SessionId,
+        served: Arc<Served>,
+    ) -> Arc<Served> {
+        let canary = served
+            .canary
+            .filter(|canary| canary.takes(&target.runtime, session));
+        let Some(Canary { version, .. }) = canary else {
+            return served;
+        };
+        let found = self
+            .find(&target.owner, &target.runtime, &target.endpoint, Some(version))
+            .await;
+        found.unwrap_or_else(|error| {
+            let (runtime, error) = (&target.runtime, crate::error_chain(&error));
+            tracing::warn!(%runtime, %version, error, "the canary cannot be served; the session begins with the endpoint's version");
+            served
+        })
+    }
+
     /// What a session runs that was started before.
     pub(crate) async fn session_runs(&self, session: &Session) -> Result<Arc<SessionSpec>, Error> {
         let (key, version) = (&session.key, Some(session.version));
@@ -211,6 +253,17 @@ impl Routes {
             .tags(&InvocationTarget::Runtime(arn.clone()))
             .await
             .map_err(refusal)?;
+        let endpoint_arn = EndpointArn {
+            runtime: arn.clone(),
+            endpoint: endpoint.clone(),
+        };
+        let rollout = match pinned {
+            Some(_) => Rollout::default(),
+            None => {
+                let resource = InvocationTarget::Endpoint(endpoint_arn.clone());
+                Rollout::of(&self.store.tags(&resource).await.map_err(refusal)?)
+            }
+        };
         let mut agent = self.agent(&version, &config, endpoint, &tags)?;
         if let Some(template) = &mut agent.template {
             template.restored = restore_hook::of(&tags, agent.port);
@@ -228,14 +281,10 @@ impl Routes {
             authorizer: config
                 .authorizer_configuration
                 .map(|AuthorizerConfiguration::CustomJWTAuthorizer(authorizer)| authorizer),
+            canary: rollout.canary,
             policies: Policies {
-                runtime: self.policy(&InvocationTarget::Runtime(arn.clone())).await?,
-                endpoint: self
-                    .policy(&InvocationTarget::Endpoint(EndpointArn {
-                        runtime: arn,
-                        endpoint: endpoint.clone(),
-                    }))
-                    .await?,
+                runtime: self.policy(&InvocationTarget::Runtime(arn)).await?,
+                endpoint: self.policy(&InvocationTarget::Endpoint(endpoint_arn)).await?,
             },
             spec: Arc::new(SessionSpec {
                 account: owner.account.clone(),
@@ -370,7 +419,15 @@ impl Serving for Routes {
         for (runtime, endpoint) in endpoints {
             let found = self.find(&runtime.owner, &runtime.id, &endpoint.name, None).await;
             // One that has just gone, or is not ready, serves nothing.
-            agents.extend(found.map(|served| served.spec.agent.clone()));
+            let Ok(served) = found else { continue };
+            agents.push(served.spec.agent.clone());
+            if let Some(canary) = served.canary {
+                let version = Some(canary.version);
+                let found = self
+                    .find(&runtime.owner, &runtime.id, &endpoint.name, version)
+                    .await;
+                agents.extend(found.map(|served| served.spec.agent.clone()));
+            }
         }
         agents
     }

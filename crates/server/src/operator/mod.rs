@@ -10,6 +10,9 @@
 //! | `GET /_coracle/pools` | every warm pool: size, how many sandboxes are wanted, ready and being made; and hits |
 //! | `PUT /_coracle/pools?resource=ARN&size=1-4` | sets the warm pool of an endpoint, or of all endpoints of a runtime, by its tag `coracle:warm` |
 //! | `DELETE /_coracle/pools?resource=ARN` | removes that tag |
+//! | `GET /_coracle/rollout?endpoint=ARN` | which versions an endpoint's sessions begin with, and which they run |
+//! | `PUT /_coracle/rollout?endpoint=ARN&version=4&percent=10` | has a share of the new sessions begin with a version; `oldSessions=finish` or `stop-when-idle` says what becomes of sessions of other versions |
+//! | `DELETE /_coracle/rollout?endpoint=ARN` | has all new sessions begin with the version that the endpoint serves |
 //! | `GET /_coracle/logs?runtime=…` | what agents printed, as JSON lines; `endpoint`, `session`, `since` (RFC 3339), `limit` narrow it, `follow=true` goes on |
 //!
 //! Reading wakes no session and keeps none from being idle.
@@ -17,6 +20,7 @@
 mod logs;
 mod pools;
 mod query;
+mod rollout;
 mod sessions;
 
 use coracle_store::Store;
@@ -58,6 +62,9 @@ impl OperatorApi {
             (&Method::GET, "/_coracle/pools") => Ok(self.pools()),
             (&Method::PUT, "/_coracle/pools") => self.set_pool(query).await,
             (&Method::DELETE, "/_coracle/pools") => self.remove_pool(query).await,
+            (&Method::GET, "/_coracle/rollout") => self.rollout(query).await,
+            (&Method::PUT, "/_coracle/rollout") => self.set_rollout(query).await,
+            (&Method::DELETE, "/_coracle/rollout") => self.roll_back(query).await,
             (_, path) => Err(Error::not_found(format!("There is no operator API at {path}"))),
         }
     }

@@ -40,6 +40,8 @@ impl SessionEnd {
 pub enum EndReason {
     /// A caller or the operator stopped it, or its runtime was deleted.
     Stopped,
+    /// It ran a version that its endpoint has moved on from, and nobody used it.
+    Outdated,
     /// The operator ended it at once.
     Killed,
     /// It, or all sessions of its runtime together, had used as much as they may.
@@ -114,6 +116,7 @@ impl EndReason {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::Outdated => "outdated",
             Self::Killed => "killed",
             Self::CapReached(_) => "cap_reached",
             Self::Drained => "drained",
@@ -132,6 +135,7 @@ impl EndReason {
     pub(super) fn of_verdict(verdict: Verdict, init_timeout: Duration) -> Self {
         match verdict {
             Verdict::Asked => Self::Stopped,
+            Verdict::Outdated => Self::Outdated,
             Verdict::Killed => Self::Killed,
             Verdict::CapReached(reached) => Self::CapReached(reached),
             Verdict::Drained => Self::Drained,
@@ -156,6 +160,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped => f.write_str("the session was stopped"),
+            Self::Outdated => f.write_str("the session was idle, and new ones begin with another version"),
             Self::Killed => f.write_str("the operator killed the session"),
             Self::CapReached(reached) => reached.fmt(f),
             Self::Drained => f.write_str("the server is shutting down"),
@@ -264,6 +269,7 @@ impl From<&SessionEnd> for AcquireError {
             EndReason::CapReached(reached) => Self::CapReached(reached),
             EndReason::Hibernated
             | EndReason::Stopped
+            | EndReason::Outdated
             | EndReason::Killed
             | EndReason::Idle
             | EndReason::LifetimeOver

@@ -55,6 +55,8 @@ pub(crate) enum Probe {
 pub(crate) enum Verdict {
     /// Somebody asked.
     Asked,
+    /// Its endpoint serves another version.
+    Outdated,
     /// The operator wants it gone at once.
     Killed,
     /// It has used as much as it may.

@@ -366,6 +366,8 @@ pub(crate) enum Command {
     Acquire(AcquireReply),
     /// End for this reason; the answer says whether this is the first to ask.
     Stop(life::Verdict, oneshot::Sender<bool>),
+    /// End if nobody uses it; the answer says whether it does.
+    Retire(oneshot::Sender<bool>),
     /// End once unused, at the latest at this moment.
     Drain {
         /// The moment.

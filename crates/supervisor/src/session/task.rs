@@ -453,6 +453,12 @@ impl SessionTask {
                 }
                 reply.send(first).ok();
             }
+            Command::Retire(reply) => {
+                let unused = self.life.is_ready() && self.life.requests() == 0 && !self.life.is_busy();
+                reply
+                    .send(unused && self.life.ask_to_stop(Verdict::Outdated))
+                    .ok();
+            }
             Command::Drain { deadline, stays } => self.life.drain(deadline, stays),
         }
     }

@@ -309,7 +309,12 @@ proptest! {
                             Verdict::LifetimeOver => now >= start + RULES.max_lifetime,
                             Verdict::NeverHealthy(_) => !was_ready && now >= start + RULES.init_timeout,
                             Verdict::Unhealthy(_) => was_ready && failures >= FAILURES_UNTIL_DEAD,
-                            Verdict::Asked | Verdict::Killed | Verdict::CapReached(_) | Verdict::Drained | Verdict::Left => false,
+                            Verdict::Asked
+                            | Verdict::Outdated
+                            | Verdict::Killed
+                            | Verdict::CapReached(_)
+                            | Verdict::Drained
+                            | Verdict::Left => false,
                         };
                         prop_assert!(justified, "{verdict:?}");
                         prop_assert_eq!(life.admission(), Admission::Refuse);
