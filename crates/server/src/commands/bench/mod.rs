@@ -7,7 +7,10 @@
 
 mod deploy;
 mod measure;
+mod packages;
+mod protocols;
 mod report;
+mod script;
 mod server;
 mod start;
 mod statistics;
@@ -65,6 +68,8 @@ pub(crate) struct Arguments {
 enum What {
     /// Measure only how sessions start: boot, restore, warm pool, wake, and the agent as a bare process.
     Start(start::Arguments),
+    /// Measure only a running session: round trips and bytes per second in each way of talking to it.
+    Protocols(protocols::Arguments),
 }
 
 /// What executes the agents.
@@ -135,6 +140,10 @@ pub(crate) fn run(arguments: &Arguments) -> CommandResult {
             let report = runtime.block_on(bench_start(arguments, start, &images_dir))?;
             print(arguments, &report, report.lines())
         }
+        Some(What::Protocols(protocols)) => {
+            let report = runtime.block_on(bench_protocols(arguments, protocols, &images_dir))?;
+            print(arguments, &report, report.lines())
+        }
     }
 }
 
@@ -163,6 +172,18 @@ async fn bench_start(
     let runtime = start::choose_runtime(images_dir).await?;
     on_a_server(arguments, images_dir, async |server| {
         start::measure(start, server, server.execution(arguments), runtime).await
+    })
+    .await
+}
+
+async fn bench_protocols(
+    arguments: &Arguments,
+    protocols: &protocols::Arguments,
+    images_dir: &Path,
+) -> Result<protocols::Report, Cause> {
+    let runtime = start::choose_runtime(images_dir).await?;
+    on_a_server(arguments, images_dir, async |server| {
+        protocols::measure(protocols, server, server.execution(arguments), runtime).await
     })
     .await
 }

@@ -16,19 +16,18 @@ mod agents;
 mod report;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use coracle_artifact::images::ImageStore;
 use coracle_types::RuntimeKind;
 use serde::Serialize;
-use tokio::process::Command;
 
-use self::agents::{Agent, Packages};
+use self::agents::{Agent, REQUIREMENTS};
 use self::report::Measured;
 pub(super) use self::report::Report;
 use super::super::interpreter::interpreter;
+use super::packages::{self, Packages};
 use super::server::Server;
-use super::{Cause, Execution, RUNTIMES};
+use super::{Cause, Execution, RUNTIMES, script};
 use crate::commands::output;
 
 const MEASURE: &str = include_str!("start.py");
@@ -99,11 +98,14 @@ pub(super) async fn measure(
     let folder = tempfile::Builder::new().prefix("coracle-bench-").tempdir()?;
     let agents = arguments.agent.map_or(Agent::ALL.to_vec(), |agent| vec![agent]);
     output::progress("fetching the agents' packages from the package index");
-    let packages = Packages::install(&interpreter, &folder.path().join("packages")).await?;
+    let packages = Packages::install(&interpreter, &folder.path().join("packages"), &REQUIREMENTS).await?;
     let mut planned = Vec::new();
     for agent in agents {
         let (place, packages) = (folder.path().to_owned(), packages.clone());
-        let (folder, zip) = tokio::task::spawn_blocking(move || agent.prepare(&place, &packages)).await??;
+        let (folder, zip) = tokio::task::spawn_blocking(move || {
+            packages::pack(&place, agent.name(), agent.source(), &packages)
+        })
+        .await??;
         planned.push(PlannedAgent {
             name: agent.name(),
             runtime: runtime.as_str(),
@@ -119,40 +121,6 @@ pub(super) async fn measure(
         settle_seconds: SETTLE_SECONDS,
         agents: planned,
     };
-    let measured = run_script(&interpreter, &packages, server, &plan).await?;
+    let measured: Vec<Measured> = script::run(MEASURE, &interpreter, &packages, server, &plan).await?;
     Ok(Report::new(execution, runtime, measured))
-}
-
-async fn run_script(
-    interpreter: &Path,
-    packages: &Packages,
-    server: &Server,
-    plan: &Plan<'_>,
-) -> Result<Vec<Measured>, Cause> {
-    let output = Command::new(interpreter)
-        .args(["-c", MEASURE])
-        .arg(serde_json::to_string(plan)?)
-        .env("PYTHONPATH", packages.folder())
-        .env("AWS_ENDPOINT_URL", format!("http://{}", server.address))
-        .env(
-            "AWS_SHARED_CREDENTIALS_FILE",
-            server.data_dir().join("credentials"),
-        )
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env_remove("AWS_PROFILE")
-        .env_remove("AWS_ACCESS_KEY_ID")
-        .env_remove("AWS_SECRET_ACCESS_KEY")
-        .env_remove("AWS_SESSION_TOKEN")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?
-        .wait_with_output()
-        .await?;
-    if !output.status.success() {
-        return Err(format!("the measurement ended with {}", output.status).into());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -1,102 +1,22 @@
 """Starts sessions through boto3 in every way there is, and prints how long each took to its first byte, as JSON.
 
-Run by `coracle bench start`, which gives it a server of its own (the usual variables of AWS clients), what to measure
-(JSON, the only argument) and boto3 (PYTHONPATH). Progress goes to stderr.
+Run by `coracle bench start` beside `client.py`, with what to measure as its only argument (JSON).
 """
 
 import http.client
 import json
-import os
 import socket
 import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import boto3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.config import Config
+from client import AT_ONCE, WAIT_SECONDS, Server, new_session, progress, wait
 
-WAIT_SECONDS = 900
-AT_ONCE = 10
 CALLERS = 4
-BUCKET = "bench"
 # The payload suits both agents.
 PAYLOAD = json.dumps({"prompt": "hello"}).encode()
-
-
-def progress(text):
-    print(f"  {text}", file=sys.stderr, flush=True)
-
-
-def wait(what, holds, poll=0.02):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            sys.exit(f"not within {WAIT_SECONDS} seconds: {what}")
-        time.sleep(poll)
-
-
-def new_session():
-    return f"bench-start-{uuid.uuid4()}"
-
-
-class Server:
-    """The server, as boto3 and as its operator see it."""
-
-    def __init__(self, data_dir):
-        self.data_dir = Path(data_dir)
-        self.url = os.environ["AWS_ENDPOINT_URL"]
-        # A request is sent once: an error shall be seen, and not be made up for.
-        config = Config(read_timeout=WAIT_SECONDS, retries={"total_max_attempts": 1}, max_pool_connections=AT_ONCE)
-        self.session = boto3.Session()
-        self.control = self.session.client("bedrock-agentcore-control", config=config)
-        self.data = self.session.client("bedrock-agentcore", config=config)
-        self.s3 = self.session.client("s3", config=config)
-
-    def operator(self, path):
-        request = AWSRequest("GET", self.url + path)
-        SigV4Auth(self.session.get_credentials(), "bedrock-agentcore", self.session.region_name).add_auth(request)
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=dict(request.headers))) as answer:
-            return json.load(answer)
-
-    def running_sessions(self):
-        sessions = self.operator("/_coracle/sessions")["sessions"]
-        return [session for session in sessions if session["state"] != "hibernated"]
-
-    def deploy(self, agent, platform):
-        key = f"{agent['name']}.zip"
-        with open(agent["zip"], "rb") as file:
-            self.s3.upload_fileobj(file, BUCKET, key)
-        began = time.perf_counter()
-        made = self.control.create_agent_runtime(
-            agentRuntimeName=f"bench_{agent['name']}_{platform}",
-            agentRuntimeArtifact={
-                "codeConfiguration": {
-                    "code": {"s3": {"bucket": BUCKET, "prefix": key}},
-                    "runtime": agent["runtime"],
-                    "entryPoint": ["main.py"],
-                }
-            },
-            roleArn="arn:aws:iam::000000000000:role/bench",
-            networkConfiguration={"networkMode": "PUBLIC"},
-            platformVersion=platform,
-        )
-
-        def ready():
-            described = self.control.get_agent_runtime(agentRuntimeId=made["agentRuntimeId"])
-            if described["status"].endswith("FAILED"):
-                sys.exit(f"the agent could not be deployed: {described.get('failureReason')}")
-            return described["status"] == "READY"
-
-        wait("the version to be READY", ready)
-        return Runtime(self, made["agentRuntimeArn"]), time.perf_counter() - began
 
 
 class Runtime:
@@ -247,13 +167,16 @@ def measure(server, agent, plan):
     progress(f"{name}: {sessions} bare processes, one by one and {AT_ONCE} at once")
     bare = {
         "one_by_one": [bare_process(agent) for _ in range(sessions)],
-        "ten_at_once": [taken for _ in range(0, sessions, AT_ONCE) for taken in at_once(bare_process, [agent] * AT_ONCE)],
+        "ten_at_once": [
+            taken for _ in range(0, sessions, AT_ONCE) for taken in at_once(bare_process, [agent] * AT_ONCE)
+        ],
     }
     progress(f"{name}: {plan['boots']} sessions that boot")
-    booting, _ = server.deploy(agent, "V1")
-    boot = booting.way(plan["boots"])
+    arn, _ = server.deploy(agent, "V1")
+    boot = Runtime(server, arn).way(plan["boots"])
     progress(f"{name}: making the template")
-    runtime, create_to_ready = server.deploy(agent, "V2")
+    arn, create_to_ready = server.deploy(agent, "V2")
+    runtime = Runtime(server, arn)
     # The first one finds files that no page cache has yet.
     runtime.way(1)
     progress(f"{name}: {sessions} sessions restored")
@@ -287,7 +210,6 @@ def measure(server, agent, plan):
 def main():
     plan = json.loads(sys.argv[1])
     server = Server(plan["data_dir"])
-    server.s3.create_bucket(Bucket=BUCKET)
     print(json.dumps([measure(server, agent, plan) for agent in plan["agents"]]))
 
 
