@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,50 +14,20 @@ import pytest
 from bedrock_agentcore.runtime import AgentCoreRuntimeClient
 from bedrock_agentcore.runtime.shell import PresignedAuth, ShellChannel
 
-from suite.server import REGION, Server, until
+from authority import CONTROL_PLANE, DATA_PLANE, REGION, Authority
+from suite.server import Server, until
 
-DATA_PLANE = f"bedrock-agentcore.{REGION}.amazonaws.com"
-CONTROL_PLANE = f"bedrock-agentcore-control.{REGION}.amazonaws.com"
 OpenServer = Callable[[str], Server]
 
 
-class Authority:
-    """Issues certificates, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.certificate, self._key = folder / "ca.pem", folder / "ca.key"
-        self._openssl(
-            "req", "-x509", "-subj", "/CN=test", "-days", "2", "-out", self.certificate, *self._new(self._key)
-        )
-
-    def issue(self) -> None:
-        """Puts a certificate of the service's names and its key where the server looks."""
-        request, names = self._folder / "request", self._folder / "names"
-        names.write_text(f"subjectAltName=DNS:{DATA_PLANE},DNS:{CONTROL_PLANE}\n")
-        key, certificate = self._folder / "new.key", self._folder / "new.pem"
-        self._openssl("req", "-subj", "/CN=server", "-out", request, *self._new(key))
-        signer = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial")
-        self._openssl("x509", "-req", "-in", request, *signer, "-days", "2", "-extfile", names, "-out", certificate)
-        key.rename(self._folder / "server.key")
-        certificate.rename(self._folder / "server.pem")
-
-    def config(self) -> str:
-        files = f'certificate = "{self._folder}/server.pem"\nkey = "{self._folder}/server.key"\n'
-        return f'[tls]\nlisten = "127.0.0.1:0"\n{files}'
-
-    def _new(self, key: Path) -> tuple[object, ...]:
-        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key)
-
-    def _openssl(self, *arguments: object) -> None:
-        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60)
+def config(authority: Authority) -> str:
+    items = authority.settings().items()
+    return "[tls]\n" + "".join(f'{name} = "{value}"\n' for name, value in items)
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
-    authority = Authority(tmp_path)
-    authority.issue()
-    return authority
+    return Authority(tmp_path)
 
 
 def tls_port(server: Server) -> int:
@@ -79,7 +48,7 @@ def shown(server: Server, authority: Authority) -> bytes:
 def test_the_services_host_names_lead_here_by_name_resolution(
     own_server: OpenServer, authority: Authority, monkeypatch: pytest.MonkeyPatch, auth: Any
 ) -> None:
-    server = own_server(authority.config())
+    server = own_server(config(authority))
     resolve = socket.getaddrinfo
 
     def here(host: Any, port: Any, *more: Any, **options: Any) -> Any:
@@ -114,7 +83,7 @@ def test_the_services_host_names_lead_here_by_name_resolution(
 
 
 def test_new_files_are_taken_and_bad_ones_refused(own_server: OpenServer, authority: Authority, tmp_path: Path) -> None:
-    server = own_server(authority.config())
+    server = own_server(config(authority))
     first = shown(server, authority)
     authority.issue()
     second = until("the new certificate", lambda: (now := shown(server, authority)) != first and now, 60)
@@ -130,4 +99,4 @@ def test_a_server_without_its_certificate_does_not_start(
 ) -> None:
     (tmp_path / "server.pem").write_text("no certificate")
     with pytest.raises(AssertionError, match=r"server\.pem holds no certificate"):
-        own_server(authority.config())
+        own_server(config(authority))

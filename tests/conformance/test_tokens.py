@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bedrock_agentcore.runtime import AgentCoreRuntimeClient
+from bedrock_agentcore.runtime.shell import ShellFramer
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from javascript import NODE, npm_packages
 from suite.asserting import HEADERS, OwnServer, headers_at_agent, invocations, policy, raw_of
 from suite.raw import Answer, Raw
-from suite.server import Aws, until
+from suite.server import REGION, Aws, new_session, until
 from test_clients import CLIENTS, HERE
 
 AUDIENCE = "https://agents.example"
@@ -112,6 +117,49 @@ def test_a_token_stops_a_session(raw: Raw, aws: Aws, issuer: Issuer) -> None:
 
     assert stopped() == 200
     until("the session to be gone", lambda: stopped() == 404, 30)
+
+
+def test_a_token_opens_a_shell_as_the_sdk_brings_it(raw: Raw, aws: Aws, issuer: Issuer) -> None:
+    arn = urllib.parse.unquote(deployed(aws, issuer).split("/")[2])
+    session, framer = new_session(), ShellFramer()
+
+    def at_shell(token: str) -> ClientConnection:
+        sdk = AgentCoreRuntimeClient(REGION)
+        url, offered = sdk.connect_shell_oauth(arn, bearer_token=token, session_id=session, shell_id="mine")
+        place = urllib.parse.urlsplit(raw.url)
+        here = socket.create_connection((place.hostname, place.port), timeout=30)
+        return connect(url.replace("wss://", "ws://"), sock=here, subprotocols=offered)
+
+    with at_shell(issuer.token()) as shell:
+        assert json.loads(framer.decode(shell.recv(30)).payload)["metadata"]["shellId"] == "mine"
+        shell.send(framer.encode_stdin("keys"))
+        assert framer.decode(shell.recv(30)).text == "keys"
+    with pytest.raises(InvalidStatus) as refused:
+        at_shell(issuer.token(audience="https://other.example"))
+    assert refused.value.response.status_code == 401
+
+
+def test_the_url_of_a_session_takes_tokens_of_its_runtime_only(raw: Raw, aws: Aws, issuer: Issuer) -> None:
+    authorizer = {"discoveryUrl": issuer.discovery, "allowedAudience": [AUDIENCE]}
+    # The simulated agent listens on its own port and no other.
+    ports = [{"port": 8080}]
+    runtime = aws.deploy(authorizerConfiguration={"customJWTAuthorizer": authorizer}, allowedPorts=ports)
+    arn, token = runtime["agentRuntimeArn"], issuer.token()
+    begun = bring(raw, invocations(arn), token)
+    url = begun.headers["x-amzn-bedrock-agentcore-runtime-session-endpoint-url"].removeprefix(raw.url)
+    answer = bring(raw, f"{url}/8080/", token, HEADERS, Content_Type="application/json")
+    assert answer.status == 200, answer.headers
+    assert "authorization" not in headers_at_agent(answer)
+    challenged = raw.send("POST", f"{url}/8080/", sign=False)
+    assert (challenged.status, challenged.error, challenged.body) == (401, "AuthenticationRequired", b"")
+    assert "resource_metadata" in challenged.headers["www-authenticate"]
+    for refused in (raw.send("POST", f"{url}/8080/"), bring(raw, f"{url}/8081/", token)):
+        assert (refused.status, refused.error, refused.body) == (403, "AccessDenied", b"")
+    proxy = "bedrock-agentcore:InvokeAgentRuntimeProxy"
+    aws.control.put_resource_policy(resourceArn=arn, policy=policy(arn, "Deny", "*", proxy))
+    assert bring(raw, f"{url}/8080/", token).status == 403
+    assert bring(raw, invocations(arn), token).status == 200
+    assert bring(raw, f"{url}/8080/", issuer.token(audience="https://other.example")).status == 401
 
 
 def claim(name: str, kind: str, operator: str, **value: Any) -> dict[str, Any]:

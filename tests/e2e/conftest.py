@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from authority import Authority
 from harness.aws import AgentSession, Aws, Runtime, agent_zip, host_python
 from harness.internet import Internet
 from harness.raw import Signer
@@ -91,9 +92,19 @@ def server(driver: str, internet: Internet | None) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def protocol_server(driver: str) -> Iterator[Server]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom clients trust that speak TLS."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def protocol_server(driver: str, authority: Authority) -> Iterator[Server]:
     """The server for agents that speak to each protocol's own clients; they import much and start slowly."""
-    config = {"limits": {"init_timeout_secs": 180}, "websocket": {"client_stall_secs": 4}}
+    config = {
+        "limits": {"init_timeout_secs": 180},
+        "websocket": {"client_stall_secs": 4},
+        "tls": authority.settings(),
+    }
     yield from _run(Server(driver, f"{driver}-protocols", config))
 
 

@@ -1,5 +1,6 @@
 """A server that is killed or upgraded leaves its sandboxes running, and the next one goes on with them."""
 
+import json
 import os
 import random
 import signal
@@ -76,12 +77,32 @@ def kill_again_and_again(server: Server, sessions: list[AgentSession], restarts:
     return sessions
 
 
+def say(runtime: Runtime, mcp_session: str | None, do: str, **arguments: Any) -> dict[str, Any]:
+    """Sends a command to a toolbox that takes itself for an MCP server."""
+    return runtime.aws.data.invoke_agent_runtime(
+        agentRuntimeArn=runtime.arn,
+        payload=json.dumps({"do": do, **arguments}),
+        contentType="application/json",
+        accept="application/json, text/event-stream",
+        **({"mcpSessionId": mcp_session} if mcp_session else {}),
+    )
+
+
 @pytest.mark.timeout(600)
 def test_sessions_live_through_crashes_and_upgrades(own_server: Callable[..., Server]) -> None:
     sandbox = SMALL_SANDBOXES["sandbox"] | {"on_stop": "keep"}
     server = own_server("microvm", "adoption", sandbox=sandbox)
     runtime = deployed(server)
+    protocol = {"serverProtocol": "MCP", "port": 8080}
+    mcp = runtime.aws.deploy(agent_zip("toolbox"), READY_TIMEOUT, protocolConfiguration=protocol)
+    begun = say(mcp, None, "begin_mcp", session="made-by-the-agent")
+    assert begun["mcpSessionId"] == "made-by-the-agent"
+    say(mcp, "made-by-the-agent", "remember", value="tea")
     sessions = kill_again_and_again(server, [runtime.session() for _ in range(2)], restarts=2)
+    mcp = Runtime(sessions[0].runtime.aws, mcp.id, mcp.arn)
+    recalled = say(mcp, "made-by-the-agent", "recall")
+    assert json.load(recalled["response"]) == "tea", "an agent's own id leads to its session still"
+    mcp.session(recalled["runtimeSessionId"]).stop()
     server.terminate()
     assert server.wait() == 0
     assert server.left_processes(), "machines run on"

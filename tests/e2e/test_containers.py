@@ -26,8 +26,9 @@ from harness.containers import (
     program_layer,
     static_witness,
     told,
+    zstd,
 )
-from harness.registry import PASSWORD, USER, BadRegistry, DebianRegistry, TokenGate
+from harness.registry import IDENTITY_TOKEN, PASSWORD, USER, BadRegistry, DebianRegistry, TokenGate
 from harness.server import BINARIES, IMAGES, Server
 from javascript import NODE
 
@@ -130,7 +131,7 @@ def everything() -> Image:
     third = Layer().add("etc/passwd", b"ann:x:1001:100:Ann:/home/ann:/nowhere\n").add("etc/group", b"staff:x:50:ann\n")
     return image(
         [first, second, third],
-        compress=[plain],
+        compress=[plain, zstd],
         User="ann",
         WorkingDir="/made/for/it",
         Env=["FROM_IMAGE=yes", "OVERRIDDEN=image"],
@@ -276,6 +277,10 @@ def test_credentials_of_dockers_file(
     config.write_text(json.dumps({"auths": {bad.host: {"username": USER, "password": "wrong"}}}))
     reason = refused(Aws(server, "PYTHON_3_13"), f"{bad.host}/small:2")
     assert "do not suffice" in reason, reason
+    # Of `docker login` at registries that keep no password.
+    config.write_text(json.dumps({"auths": {bad.host: {"auth": "MDA6", "identitytoken": IDENTITY_TOKEN}}}))
+    deploy(Aws(server, "PYTHON_3_13"), f"{bad.host}/small:3")
+    assert bad.answer.scopes[-1] == "repository:small:pull"
 
 
 def test_only_allowed_registries_are_asked(own_server: Callable[..., Server], bad: BadRegistry) -> None:

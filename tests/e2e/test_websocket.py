@@ -1,19 +1,23 @@
 """WebSockets: all ways in, what passes, limits, and ends, with an agent on the `bedrock-agentcore` SDK."""
 
 import json
+import socket
+import ssl
 from collections.abc import Iterator
 
 import boto3
 import pytest
 from bedrock_agentcore.runtime import AgentCoreRuntimeClient
 from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
+from authority import DATA_PLANE, Authority
 from harness import processes
 from harness.aws import AgentSession, Aws, Runtime
 from harness.packages import bundle
 from harness.raw import SESSION_HEADER
 from harness.server import Server
-from harness.sockets import ask, closing, presigned, redirected
+from harness.sockets import OPEN_TIMEOUT, ask, closing, presigned, redirected
 from harness.waiting import wait_until
 
 
@@ -64,6 +68,20 @@ def test_the_sdk_connects_with_signed_headers(
             connection.send(message)
             assert connection.recv(30) == message
         assert connection.ping().wait(30)
+
+
+def test_the_sdk_connects_over_tls_at_the_services_host_name(
+    protocol_server: Server, authority: Authority, session: AgentSession, sdk: AgentCoreRuntimeClient
+) -> None:
+    url, headers = sdk.generate_ws_connection(session.runtime.arn, session_id=session.id)
+    assert url.startswith(f"wss://{DATA_PLANE}/")
+    place = (protocol_server.data / "tls-address").read_text().rsplit(":", 1)
+    # As name resolution would lead there.
+    here = socket.create_connection((place[0], int(place[1])), timeout=30)
+    trust = ssl.create_default_context(cafile=authority.certificate)
+    with connect(url, sock=here, ssl=trust, additional_headers=headers, open_timeout=OPEN_TIMEOUT) as connection:
+        connection.send("hello")
+        assert connection.recv(30) == "hello"
 
 
 def test_the_sdk_connects_with_a_presigned_url(

@@ -534,7 +534,7 @@ impl From<&RegistryConfig> for RegistryHost {
     fn from(config: &RegistryConfig) -> Self {
         let pair = config.username.clone().zip(config.password.clone());
         Self {
-            credentials: pair.map(|(username, password)| Credentials { username, password }),
+            credentials: pair.map(|(username, password)| Credentials::Password { username, password }),
             plain_http: config.plain_http,
             ca_file: config.ca_file.clone(),
         }

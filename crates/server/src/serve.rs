@@ -27,9 +27,7 @@ use crate::code_source::CodeSource;
 use crate::config::{Config, OnStop};
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
-use crate::data::{
-    DataPlane, McpSessions, RouteSettings, Routes, SessionQuota, TokenLocks, WebSocketLimits, WebSockets,
-};
+use crate::data::{DataPlane, RouteSettings, Routes, SessionQuota, TokenLocks, WebSocketLimits, WebSockets};
 use crate::deploy::{Artifacts, Deployer};
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
@@ -200,7 +198,6 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             sessions: SessionQuota::new(config.quotas.clone()),
             caps: caps.clone(),
             rates,
-            mcp: McpSessions::default(),
             stops: TokenLocks::default(),
             issuers: Issuers::new(config.authorizers.allow_plain_http),
             client_claims: config.authorizers.client_claims.clone(),

@@ -6,6 +6,7 @@ use coracle_types::{
 };
 
 use crate::database::{Connection, Row};
+use crate::mcp_sessions::forget_mcp_sessions;
 use crate::sessions::key_from_row;
 use crate::storages::storage_was_used;
 use crate::{Listed, Page, Store, StoreError, UnixMicros, row};
@@ -166,6 +167,7 @@ pub(crate) async fn retire(
     .bind(end.report)
     .execute(&mut *connection)
     .await?;
+    forget_mcp_sessions(connection, generation).await?;
     sqlx::query("DELETE FROM session WHERE generation = $1")
         .bind(generation)
         .execute(connection)

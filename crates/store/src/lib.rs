@@ -15,6 +15,7 @@
 //! | `hibernation` | sessions that run nowhere |
 //! | `sessions` | who owns which session, under which generation |
 //! | `storages` | what a session finds again |
+//! | `mcp_sessions` | which session an agent's own id leads to |
 //! | `history` | sessions that have ended |
 //! | `buckets`, `objects`, `listing`, `uploads` | the metadata of the S3 side; contents are files elsewhere |
 //!
@@ -30,6 +31,7 @@ mod hibernation;
 mod history;
 mod idempotency;
 mod listing;
+mod mcp_sessions;
 mod objects;
 mod page;
 mod policies;

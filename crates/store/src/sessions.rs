@@ -15,8 +15,8 @@
 //! newer start is refused.
 
 use coracle_types::{
-    Consumption, EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionId, SessionKey,
-    StorageId, VersionNumber,
+    Consumption, EndpointName, Generation, Incarnation, RuntimeId, SandboxId, SessionAddress, SessionId,
+    SessionKey, StorageId, VersionNumber,
 };
 
 use crate::database::{Connection, Row, raise};
@@ -119,8 +119,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO session
                  (runtime_id, endpoint, session_id, version, sandbox, incarnation, generation, state, started_at,
-                  run_micros, cpu_micros, memory_mib_seconds)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, 'CLAIMED', $8, $9, $10, $11)",
+                  run_micros, cpu_micros, memory_mib_seconds, address)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'CLAIMED', $8, $9, $10, $11, $12)",
         )
         .bind(new.key.runtime.as_str())
         .bind(new.key.endpoint.as_str())
@@ -133,6 +133,7 @@ impl Store {
         .bind(row::micros(used.time))
         .bind(row::micros(used.cpu))
         .bind(row::signed(used.memory_mib_seconds))
+        .bind(new.key.address().as_str())
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -194,6 +195,22 @@ impl Store {
         find(&mut *self.read().await?, key).await
     }
 
+    /// The session with this address, if somebody owns it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session_at(&self, address: &SessionAddress) -> Result<Option<Session>, StoreError> {
+        sqlx::query(
+            "SELECT o.* FROM owned_session o JOIN session s ON s.generation = o.generation WHERE s.address = $1",
+        )
+        .bind(address.as_str())
+        .fetch_optional(&mut *self.read().await?)
+        .await?
+        .as_ref()
+        .map(Session::from_row)
+        .transpose()
+    }
+
     /// The sessions that earlier starts of the server owned, by generation.
     ///
     /// # Errors
@@ -227,7 +244,7 @@ impl Store {
         let mut transaction = self.write().await?;
         let raised = raise(&mut transaction, "generation").await?;
         let changed = sqlx::query(
-            "UPDATE session SET incarnation = $1, generation = $2
+            "UPDATE session SET incarnation = $1, generation = $2, address = $7
              WHERE runtime_id = $3 AND endpoint = $4 AND session_id = $5 AND generation = $6",
         )
         .bind(self.incarnation().0)
@@ -236,6 +253,7 @@ impl Store {
         .bind(key.endpoint.as_str())
         .bind(key.session.as_str())
         .bind(generation.0)
+        .bind(key.address().as_str())
         .execute(&mut *transaction)
         .await?
         .rows_affected();

@@ -70,7 +70,15 @@ impl Lease {
     /// # Errors
     /// When the session has ended.
     pub async fn connect(&self) -> Result<AgentConnection, ConnectError> {
-        self.guest.dial(self.session.agent_port).await
+        self.connect_to(self.session.agent_port).await
+    }
+
+    /// Opens a byte stream to any port in the sandbox, as [`connect`](Self::connect) does to the agent's.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub async fn connect_to(&self, port: u16) -> Result<AgentConnection, ConnectError> {
+        self.guest.dial(port).await
     }
 
     /// Runs a command in the session's sandbox, beside its agent.

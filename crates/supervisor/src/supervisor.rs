@@ -172,6 +172,26 @@ impl Supervisor {
         Err(AcquireError::InProgress)
     }
 
+    /// The session's sandbox, for one request, if it runs or is starting. One on its way out is waited for, briefly.
+    ///
+    /// # Errors
+    /// See [`AcquireError`].
+    pub async fn acquire_running(&self, key: &SessionKey) -> Result<Option<Lease>, AcquireError> {
+        let running = self.table().sessions.get(key).cloned();
+        let Some(session) = running else {
+            return Ok(None);
+        };
+        let (reply, answer) = oneshot::channel();
+        // A task that takes no commands drops the reply, which tells below.
+        session.commands.send(Command::Acquire(reply)).await.ok();
+        if let Ok(result) = answer.await {
+            return result.map(Some);
+        }
+        let gone = tokio::time::timeout(PATIENCE, session.commands.closed()).await;
+        gone.map_err(|_| AcquireError::InProgress)?;
+        Ok(None)
+    }
+
     /// Stops a session. Returns once no further request reaches it; the agent's end (SIGTERM, then SIGKILL
     /// after the grace) and the sandbox's go on in the background.
     ///

@@ -5,6 +5,8 @@ use crate::ServerProtocol;
 
 /// The session an invocation belongs to; both ways.
 pub const SESSION_ID: &str = "x-amzn-bedrock-agentcore-runtime-session-id";
+/// The URL of the session, where it has one; to the caller.
+pub const SESSION_ENDPOINT_URL: &str = "x-amzn-bedrock-agentcore-runtime-session-endpoint-url";
 /// On whose behalf the caller acts; to the agent.
 pub const USER_ID: &str = "x-amzn-bedrock-agentcore-runtime-user-id";
 /// The request, by an id of the platform's; to the agent.

@@ -122,6 +122,12 @@ string_id!(
     }
 );
 
+string_id!(
+    /// What the URL of a session calls it: the same for the same session, and nothing to be read out of it.
+    SessionAddress, "session address", "32 hexadecimal digits in lower case",
+    |text| text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+);
+
 impl RuntimeName {
     /// A new id for a runtime of this name.
     pub fn new_id(&self) -> RuntimeId {
@@ -159,9 +165,14 @@ impl SessionId {
 
     /// A short name that is safe in a file name and reveals nothing of the id: 32 hexadecimal digits.
     pub fn digest(&self) -> String {
-        let hash = Sha256::digest(self.0.as_bytes());
-        hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        short_digest(&self.0)
     }
+}
+
+/// The first half of the text's SHA-256 in hexadecimal.
+fn short_digest(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl ShellId {
@@ -328,6 +339,14 @@ pub struct SessionKey {
     pub session: SessionId,
 }
 
+impl SessionKey {
+    /// What its URL calls the session.
+    pub fn address(&self) -> SessionAddress {
+        // No part has a slash in it, so no two keys have the same text.
+        SessionAddress(short_digest(&self.to_string()))
+    }
+}
+
 impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.runtime, self.endpoint, self.session)
@@ -344,6 +363,24 @@ mod tests {
         assert!("A_1".parse::<RuntimeName>().is_ok());
         for bad in ["", "1a", "_a", "with-hyphen", "é", &"a".repeat(49)] {
             assert!(bad.parse::<RuntimeName>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_session_keeps_its_address_and_shares_it_with_none() {
+        let key = |endpoint: &str, session: &str| SessionKey {
+            runtime: "hello-AbCdEf0123".parse().unwrap(),
+            endpoint: endpoint.parse().unwrap(),
+            session: session.repeat(40).parse().unwrap(),
+        };
+        let address = key("DEFAULT", "a").address();
+        assert_eq!(address, key("DEFAULT", "a").address());
+        assert_eq!(address.as_str().parse(), Ok(address.clone()));
+        for other in [key("DEFAULT", "b"), key("prod", "a")] {
+            assert_ne!(address, other.address());
+        }
+        for bad in ["", &"A".repeat(32), &"a".repeat(31), &"g".repeat(32)] {
+            assert!(bad.parse::<SessionAddress>().is_err(), "{bad:?} was accepted");
         }
     }
 

@@ -18,7 +18,7 @@ pub use consumption::Consumption;
 pub use host::is_this_machine;
 pub use id::{
     AccountId, EndpointName, Generation, IdError, Incarnation, Region, RuntimeId, RuntimeName, SandboxId,
-    SessionId, SessionKey, ShellId, StorageId, VersionNumber, random_suffix,
+    SessionAddress, SessionId, SessionKey, ShellId, StorageId, VersionNumber, random_suffix,
 };
 pub use protocol::ServerProtocol;
 pub use runtime_kind::{Language, RuntimeKind};

@@ -174,6 +174,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_headers(self):
         self.answer(dict(self.headers.items()))
 
+    def do_begin_mcp(self, session):
+        """As an MCP server that makes its own ids."""
+        self.answer("ok", headers={"Mcp-Session-Id": session})
+
     # Answers of every kind.
 
     def do_stream(self, count, delay=0.0):

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from harness.aws import AGENTS
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -94,8 +96,7 @@ def image(
     archives = [layer.archive() for layer in layers]
     how = [*compress, *([_gzip] * len(archives))]
     descriptors = [
-        made.blob(LAYER + ("+gzip" if pack is _gzip else ""), pack(archive))
-        for archive, pack in zip(archives, how, strict=False)
+        made.blob(LAYER + SUFFIXES.get(pack, ""), pack(archive)) for archive, pack in zip(archives, how, strict=False)
     ]
     configuration = {
         "architecture": architecture,
@@ -136,8 +137,15 @@ def plain(archive: bytes) -> bytes:
     return archive
 
 
+def zstd(archive: bytes) -> bytes:
+    return zstandard.compress(archive)
+
+
 def _gzip(archive: bytes) -> bytes:
     return gzip.compress(archive, compresslevel=1, mtime=0)
+
+
+SUFFIXES = {zstd: "+zstd", _gzip: "+gzip"}
 
 
 @cache

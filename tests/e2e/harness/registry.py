@@ -13,6 +13,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from harness.containers import Image
 from harness.waiting import wait_until
@@ -20,6 +21,7 @@ from harness.waiting import wait_until
 START_TIMEOUT = 30.0
 REQUEST_TIMEOUT = 60
 USER, PASSWORD = "AWS", "open-sesame"
+IDENTITY_TOKEN = "an-identity-token"
 # bcrypt of the password, which is all that this registry accepts.
 HTPASSWD = f"{USER}:$2b$04$aRTSwMclGcL2V3CaV94SuuKATJGmW3fd8axUnnCO5iqLtMyhU57Ry\n"
 
@@ -107,6 +109,9 @@ class BadRegistry:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_POST(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 registry.requests.append(self.path)
                 try:
@@ -151,7 +156,7 @@ def respond(request: BaseHTTPRequestHandler, status: int, content: bytes, **head
 
 
 class TokenGate:
-    """Lets in whoever has a token, which is given for the right password, as at Docker Hub."""
+    """Lets in whoever has a token, which is given for the right password, as at Docker Hub, or identity token."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -161,6 +166,8 @@ class TokenGate:
     def __call__(self, request: BaseHTTPRequestHandler) -> bool:
         authorization = request.headers.get("Authorization", "")
         if request.path.startswith("/token"):
+            if request.command == "POST":
+                return self._exchange(request)
             self.scopes.append(request.path)
             right = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
             if authorization == right:
@@ -170,3 +177,12 @@ class TokenGate:
             return False
         challenge = f'Bearer realm="http://{self._host}/token",service="tests"'
         return respond(request, 401, b"{}", WWW_Authenticate=challenge)
+
+    def _exchange(self, request: BaseHTTPRequestHandler) -> bool:
+        """An identity token, which `docker login` got from the registry, for a token of one repository."""
+        form = dict(parse_qsl(request.rfile.read(int(request.headers["Content-Length"])).decode()))
+        self.scopes.append(form["scope"])
+        known = ("refresh_token", "tests", IDENTITY_TOKEN)
+        if (form["grant_type"], form["service"], form["refresh_token"]) == known and form["client_id"]:
+            return respond(request, 200, json.dumps({"access_token": self._token}).encode())
+        return respond(request, 401, b"{}")

@@ -2,6 +2,7 @@
 //! as JSON and never changed afterwards.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use coracle_supervisor::driver::AgentHook;
@@ -130,6 +131,22 @@ impl VersionConfig {
             .unwrap_or_else(|| self.protocol().default_port())
     }
 
+    /// The ports that the URL of a session reaches.
+    pub fn allowed_ports(&self) -> AllowedPorts {
+        let entries = self.allowed_ports.iter().flatten();
+        AllowedPorts(
+            entries
+                .filter_map(|entry| {
+                    let (from, to) = match entry {
+                        AllowedPort::Port(port) => (*port, *port),
+                        AllowedPort::PortRange(range) => (range.from, range.to),
+                    };
+                    Some(from.try_into().ok()?..=to.try_into().ok()?)
+                })
+                .collect(),
+        )
+    }
+
     /// The path of an invocation.
     pub fn path(&self) -> &str {
         let configured = self
@@ -194,6 +211,22 @@ impl VersionConfig {
             Some(RequestHeaderConfiguration::RequestHeaderAllowlist(names)) => names,
             None => &[],
         }
+    }
+}
+
+/// Ports that are reachable from outside a session, besides the invocations of its agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedPorts(Vec<RangeInclusive<u16>>);
+
+impl AllowedPorts {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this port is one of them.
+    pub fn contain(&self, port: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&port))
     }
 }
 

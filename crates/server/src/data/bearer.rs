@@ -16,11 +16,11 @@ use http::{HeaderValue, Method, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::DataPlane;
 use super::routes::Served;
 use super::shell::PATH as SHELLS;
 use super::target::Target;
 use super::websocket::{PATH as WEBSOCKET, token_in_protocols};
+use super::{DataPlane, session_url};
 use crate::gateway::body::{ResponseBody, full};
 use crate::gateway::{Caller, INVOCATIONS, Proof};
 use crate::issuers::BearerError;
@@ -51,17 +51,18 @@ impl DataPlane {
         if parts.method == Method::GET
             && let Ok(labels) = coracle_wire::match_path(METADATA, path)
         {
-            let found = self.named_without_caller(&labels, parts).await;
+            let found = self.named_without_caller(target_of(&labels, parts)).await;
             let document = found.and_then(|(target, served)| {
                 let authorizer = served.authorizer.as_ref()?;
                 Some(metadata(authorizer, &self.resource_url(parts, &target)))
             });
             return Ok(document.map_or(Unsigned::Nobody, Unsigned::Answered));
         }
-        let Some(labels) = data_labels(parts) else {
-            return Ok(Unsigned::Nobody);
+        let named = match session_url::address_in(&parts.uri) {
+            Some(address) => self.session_at(&address).await?.map(|(target, _)| target),
+            None => data_labels(parts).and_then(|labels| target_of(&labels, parts)),
         };
-        let Some((target, served)) = self.named_without_caller(&labels, parts).await else {
+        let Some((target, served)) = self.named_without_caller(named).await else {
             return Ok(Unsigned::Nobody);
         };
         let token = token(parts);
@@ -97,18 +98,9 @@ impl DataPlane {
         }
     }
 
-    /// What an ARN in the path names, to somebody of whom nothing is known. `None` if it names nothing.
-    async fn named_without_caller(
-        &self,
-        labels: &Labels,
-        parts: &Parts,
-    ) -> Option<(Target, std::sync::Arc<Served>)> {
-        let arn: InvocationTarget = labels.get("agentRuntimeArn")?.parse().ok()?;
-        let qualifier = match super::parameter(parts, "qualifier") {
-            None => None,
-            Some(name) => Some(name.parse().ok()?),
-        };
-        let target = Target::of_arn(arn, qualifier);
+    /// What a request names and what that serves, to somebody of whom nothing is known. `None` if it is nothing.
+    async fn named_without_caller(&self, named: Option<Target>) -> Option<(Target, std::sync::Arc<Served>)> {
+        let target = named?;
         let found = self
             .routes
             .find(&target.owner, &target.runtime, &target.endpoint, None);
@@ -117,6 +109,9 @@ impl DataPlane {
 
     fn challenge(&self, parts: &Parts, target: &Target, text: &str) -> Response<ResponseBody> {
         let mut response = Error::unauthorized(text).into_response().map(full);
+        if session_url::is_session_url(&parts.uri) {
+            response = session_url::bare(response, text);
+        }
         let url = self.resource_url(parts, target);
         let (resource, query) = url.split_once('?').unwrap_or((&url, ""));
         let challenge =
@@ -129,15 +124,19 @@ impl DataPlane {
 
     /// The URL of a runtime's invocations, as this client reaches it.
     fn resource_url(&self, parts: &Parts, target: &Target) -> String {
-        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let scheme = parts.extensions.get().unwrap_or(&Scheme::HTTP);
-        let base = self
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")));
+        let base = self.base_url(parts);
         let arn = target.arn().to_string();
         let arn = utf8_percent_encode(&arn, ESCAPED);
         format!("{base}/runtimes/{arn}/invocations?qualifier={}", target.endpoint)
+    }
+
+    /// The URL of this server, as this client reaches it.
+    pub(super) fn base_url(&self, parts: &Parts) -> String {
+        let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let scheme = parts.extensions.get().unwrap_or(&Scheme::HTTP);
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")))
     }
 }
 
@@ -149,6 +148,16 @@ pub(crate) enum Unsigned {
     Answered(Response<ResponseBody>),
     /// It has brought a good token.
     Bearer(Caller),
+}
+
+/// What an ARN in the path names.
+fn target_of(labels: &Labels, parts: &Parts) -> Option<Target> {
+    let arn: InvocationTarget = labels.get("agentRuntimeArn")?.parse().ok()?;
+    let qualifier = match super::parameter(parts, "qualifier") {
+        None => None,
+        Some(name) => Some(name.parse().ok()?),
+    };
+    Some(Target::of_arn(arn, qualifier))
 }
 
 /// The labels of a path in the data plane of a runtime.

@@ -10,9 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The session an invocation belongs to; both ways.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static(agent_headers::SESSION_ID);
+/// The URL of the session, where it has one; to the caller.
+pub(super) const SESSION_ENDPOINT_URL: HeaderName =
+    HeaderName::from_static(agent_headers::SESSION_ENDPOINT_URL);
 /// On whose behalf the caller acts; to the agent.
 pub(crate) const USER_ID: HeaderName = HeaderName::from_static(agent_headers::USER_ID);
-const REQUEST_ID: HeaderName = HeaderName::from_static(agent_headers::REQUEST_ID);
+/// The request; to the agent.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(agent_headers::REQUEST_ID);
 
 /// Longest value of an allow-listed header, in bytes.
 const MAX_CUSTOM_VALUE: usize = 4096;

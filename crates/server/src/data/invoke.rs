@@ -151,7 +151,7 @@ impl DataPlane {
             return Ok(envelope::not_acceptable(peeked));
         }
         let key = if is_mcp {
-            self.mcp.find(&target, input.mcp_session_id.as_deref())
+            self.mcp_session(&target, input.mcp_session_id.as_deref()).await?
         } else {
             SessionKey {
                 runtime: target.runtime.clone(),
@@ -173,7 +173,13 @@ impl DataPlane {
         let (response, lease, served) = self.in_session(&target, key, served, &invocation).await?;
         let answer = self.passed_on(&invocation, response, &lease, &served).await;
         self.metrics.invoked(lease.key(), lease.version(), answer.is_ok());
-        answer
+        let mut answer = answer?;
+        if !served.allowed_ports.is_empty()
+            && let Ok(url) = HeaderValue::from_str(&self.session_url(parts, lease.key()))
+        {
+            answer.headers_mut().insert(headers::SESSION_ENDPOINT_URL, url);
+        }
+        Ok(answer)
     }
 
     /// Makes an attempt to talk to the agent of a session, which is started if need be, and once more if the agent
@@ -207,7 +213,7 @@ impl DataPlane {
     }
 
     /// The session, started if need be, and what it serves: a session that runs keeps its version.
-    async fn session(
+    pub(super) async fn session(
         &self,
         target: &Target,
         key: SessionKey,
@@ -232,21 +238,31 @@ impl DataPlane {
         if acquired.as_ref().is_err_and(is_agents) {
             self.metrics.invoked(&key, served.spec.version, false);
         }
-        let lease = Arc::new(acquired.map_err(failures::not_acquired)?);
+        let lease = acquired.map_err(failures::not_acquired)?;
         if lease.started_now() {
             let phases = lease.start_phases();
             tracing::info!(session = %key, version = %lease.version(), ?phases, "session started");
             self.metrics.session_started(lease.sandbox(), phases);
         }
-        if lease.version() == served.spec.version {
-            return Ok((lease, served));
+        self.with_its_version(target, lease, served).await
+    }
+
+    /// A session and what it serves, when its endpoint serves this.
+    pub(super) async fn with_its_version(
+        &self,
+        target: &Target,
+        lease: Lease,
+        served: Arc<Served>,
+    ) -> Result<(Arc<Lease>, Arc<Served>), Error> {
+        let pinned = lease.version();
+        if pinned == served.spec.version {
+            return Ok((Arc::new(lease), served));
         }
-        let pinned = Some(lease.version());
         let served = self
             .routes
-            .find(&target.owner, &key.runtime, &key.endpoint, pinned)
+            .find(&target.owner, &target.runtime, &target.endpoint, Some(pinned))
             .await?;
-        Ok((lease, served))
+        Ok((Arc::new(lease), served))
     }
 
     /// The caller's answer, made of the agent's.
@@ -270,7 +286,8 @@ impl DataPlane {
         *answer.status_mut() = head.status;
         *answer.headers_mut() = headers::to_caller(&head.headers, &invocation.headers, &key.session);
         if is_mcp {
-            self.mcp.learn(key, &head.headers, &self.supervisor);
+            let sent = invocation.input.mcp_session_id.as_deref();
+            self.learn_mcp_session(key, sent, &head.headers).await?;
             let sent = invocation.headers.get(&mcp::SESSION_ID).cloned();
             if let Some(id) = sent.or_else(|| HeaderValue::from_str(key.session.as_str()).ok()) {
                 answer.headers_mut().entry(mcp::SESSION_ID).or_insert(id);

@@ -7,60 +7,59 @@
 //! none                             ──▶ a new session, whose id the caller is told
 //! ```
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use bytes::Bytes;
-use coracle_supervisor::Supervisor;
 use coracle_types::{SessionId, SessionKey};
+use coracle_wire::Error;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::DataPlane;
 use super::target::Target;
+use crate::control::refusal;
 
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-/// Agents' own ids remembered; beyond it those of ended sessions are forgotten.
-const REMEMBERED: usize = 10_000;
 
-/// The ids that agents gave their MCP sessions themselves. Like the sessions, they end with this server.
-#[derive(Debug, Default)]
-pub struct McpSessions(Mutex<HashMap<SessionKey, SessionKey>>);
-
-impl McpSessions {
+impl DataPlane {
     /// The session that an MCP session id leads to; a new one without an id.
-    pub(super) fn find(&self, target: &Target, mcp_id: Option<&str>) -> SessionKey {
-        let session = mcp_id.map_or_else(SessionId::random, as_session);
-        let key = SessionKey {
+    pub(super) async fn mcp_session(
+        &self,
+        target: &Target,
+        mcp_id: Option<&str>,
+    ) -> Result<SessionKey, Error> {
+        let named = SessionKey {
             runtime: target.runtime.clone(),
             endpoint: target.endpoint.clone(),
-            session,
+            session: mcp_id.map_or_else(SessionId::random, as_session),
         };
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key).cloned().unwrap_or(key)
+        if mcp_id.is_none() {
+            return Ok(named);
+        }
+        let led_to = self.store.session_of_mcp(&named).await.map_err(refusal)?;
+        Ok(SessionKey {
+            session: led_to.unwrap_or(named.session),
+            ..named
+        })
     }
 
-    /// The agent in this session answered with an id of its own, or with the one it was given. An id that leads
-    /// elsewhere already goes on doing so: no agent can draw another session's requests to itself.
-    pub(super) fn learn(&self, session: &SessionKey, answered: &HeaderMap, supervisor: &Supervisor) {
+    /// The agent in this session answered a request that brought the id `sent`: remembers the id in its answer, if
+    /// that is another one.
+    pub(super) async fn learn_mcp_session(
+        &self,
+        session: &SessionKey,
+        sent: Option<&str>,
+        answered: &HeaderMap,
+    ) -> Result<(), Error> {
         let Some(own) = answered.get(&SESSION_ID).and_then(|id| id.to_str().ok()) else {
-            return;
+            return Ok(());
         };
-        let own = SessionKey {
-            session: as_session(own),
-            ..session.clone()
-        };
-        if own == *session || supervisor.session(&own).is_some() {
-            return;
+        let own_session = as_session(own);
+        if sent == Some(own) || own_session == session.session {
+            return Ok(());
         }
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= REMEMBERED {
-            known.retain(|_, session| supervisor.session(session).is_some());
-        }
-        if known.len() < REMEMBERED {
-            known.entry(own).or_insert_with(|| session.clone());
-        }
+        let learned = self.store.learn_mcp_session(session, &own_session);
+        learned.await.map_err(refusal)
     }
 }
 

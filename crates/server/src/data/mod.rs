@@ -15,6 +15,7 @@ mod quota;
 mod relay;
 mod restore_hook;
 mod routes;
+mod session_url;
 mod shell;
 mod stop;
 mod target;
@@ -38,11 +39,11 @@ use http::request::Parts;
 pub(crate) use self::bearer::Unsigned;
 pub(crate) use self::failures::not_stopped;
 pub(crate) use self::headers::USER_ID;
-pub use self::mcp::McpSessions;
 pub use self::quota::SessionQuota;
 use self::routes::Served;
 pub(crate) use self::routes::code_program;
 pub use self::routes::{Resolution, RouteSettings, Routes};
+pub(crate) use self::session_url::{bare, is_session_url};
 pub(crate) use self::shell::PATH as SHELLS;
 pub use self::stop::TokenLocks;
 use self::target::Target;
@@ -60,7 +61,7 @@ pub struct DataPlane {
     pub supervisor: Supervisor,
     /// What serves where.
     pub routes: Arc<Routes>,
-    /// Outcomes of requests with a client token.
+    /// Outcomes of requests with a client token, and which session is meant.
     pub store: Store,
     /// How many sessions an account may have.
     pub sessions: SessionQuota,
@@ -68,8 +69,6 @@ pub struct DataPlane {
     pub caps: RuntimeCaps,
     /// How often an account may ask.
     pub rates: Arc<RateLimits>,
-    /// The ids of MCP sessions.
-    pub mcp: McpSessions,
     /// Order among repeated requests.
     pub stops: TokenLocks,
     /// Who issues tokens.

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use super::target::{Policies, Target};
 use super::{caps, environment, hibernation, restore_hook};
 use crate::control::refusal;
-use crate::control::version::VersionConfig;
+use crate::control::version::{AllowedPorts, VersionConfig};
 use crate::egress::EgressConfig;
 use crate::rollout::{Canary, Rollout};
 
@@ -59,6 +59,8 @@ pub(super) struct Served {
     pub(super) path: Uri,
     /// Names of further headers that its agent sees.
     pub(super) allowed_headers: Vec<String>,
+    /// The ports that its sessions' URLs reach.
+    pub(super) allowed_ports: AllowedPorts,
     /// Whose tokens it takes; `None` if it takes signatures.
     pub(super) authorizer: Option<CustomJWTAuthorizerConfiguration>,
     /// Who else may use it, and who may not.
@@ -278,6 +280,7 @@ impl Routes {
         Ok(Served {
             path: agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
+            allowed_ports: config.allowed_ports(),
             authorizer: config
                 .authorizer_configuration
                 .map(|AuthorizerConfiguration::CustomJWTAuthorizer(authorizer)| authorizer),

@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use super::body::{ResponseBody, full};
 use crate::config::CorsConfig;
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, PUT, POST, DELETE, HEAD");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, PUT, POST, PATCH, DELETE, HEAD");
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("7200");
 /// Headers of answers that a page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-amzn-requestid, x-amzn-errortype, x-amzn-bedrock-agentcore-runtime-session-id, \
      x-amzn-bedrock-agentcore-runtime-session-endpoint-url, mcp-session-id, mcp-protocol-version, \
-     x-amzn-trace-id, traceparent, tracestate, baggage, www-authenticate, retry-after, etag",
+     x-amzn-error-message, x-amzn-trace-id, traceparent, tracestate, baggage, www-authenticate, retry-after, etag",
 );
 
 /// The origins that are allowed.

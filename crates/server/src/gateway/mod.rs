@@ -10,6 +10,8 @@
 //!                                                └─▶ data plane
 //! bearer token       ──▶ judge by the runtime's authorizer ──▶ spool body ──▶ data plane of that runtime
 //! neither            ──▶ refused, or told where to get a token
+//!
+//! /sessions/…        ──▶ the same, but for any server in a session; refusals have their code in a header and no body
 //! ```
 //!
 //! Nothing after "verify" and "judge" ever sees a request that is not authentic.
@@ -32,7 +34,7 @@ use coracle_types::{AccountId, Region, RuntimeArn, limits};
 use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wire, data as data_wire};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -41,14 +43,14 @@ use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
 use self::rate::{Class, RateLimits};
 use crate::control::ControlPlane;
-use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET};
+use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET, bare, is_session_url};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
 /// Where invocations are posted.
 pub(crate) const INVOCATIONS: &str = "/runtimes/{agentRuntimeArn}/invocations";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// How a request proves who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,8 +127,9 @@ pub struct Gateway {
 }
 
 /// Longest body of a request, in bytes.
-fn body_limit(route: &Result<Route, RouteError>) -> u64 {
+fn body_limit(uri: &Uri, route: &Result<Route, RouteError>) -> u64 {
     match route {
+        _ if is_session_url(uri) => limits::MAX_INVOCATION_BODY,
         Ok(Route {
             id: OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime),
             ..
@@ -181,10 +184,12 @@ impl Gateway {
         let started = Instant::now();
         let request_id = Uuid::new_v4().to_string();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let to_session = is_session_url(request.uri());
         let origin = self.cors.allowed(request.headers());
         let has_body = !request.body().is_end_stream();
         let mut response = match self.answer(request, &request_id).await {
             Ok(response) => response,
+            Err(refusal) if to_session => refusal.into_bare_response(&request_id),
             Err(refusal) => refusal.into_response(&request_id),
         };
         // The body of a request of nobody known has not been read, so the connection cannot go on.
@@ -238,7 +243,13 @@ impl Gateway {
             .map_or("/", http::uri::PathAndQuery::as_str);
         let route = coracle_wire::route(&parts.method, target);
         let (caller, body) = self
-            .authenticate(&signed, &parts, &mut body, body_limit(&route), request_id)
+            .authenticate(
+                &signed,
+                &parts,
+                &mut body,
+                body_limit(&parts.uri, &route),
+                request_id,
+            )
             .await?;
         if parts.uri.path().starts_with("/_coracle/") {
             if caller.account != self.operator_account {
@@ -270,7 +281,9 @@ impl Gateway {
             Unsigned::Bearer(caller) => caller,
         };
         let route = coracle_wire::route(&parts.method, &parts.uri.to_string());
-        let body = self.spool(&mut body, body_limit(&route), |_| ()).await?;
+        let body = self
+            .spool(&mut body, body_limit(&parts.uri, &route), |_| ())
+            .await?;
         Ok(self.answer_caller(&caller, route, &parts, body).await?)
     }
 
@@ -281,6 +294,11 @@ impl Gateway {
         parts: &Parts,
         body: Spooled,
     ) -> Result<Response<ResponseBody>, Error> {
+        if is_session_url(&parts.uri) {
+            self.metrics.operation("InvokeAgentRuntimeProxy");
+            self.rates.take(&caller.account, Class::Data)?;
+            return self.data.pass_through(caller, parts, &body).await;
+        }
         match route {
             Err(RouteError::Unknown) => self.answer_outside_the_model(caller, parts).await,
             route => self.answer_aws(caller, &route?, parts, body).await,
@@ -409,6 +427,17 @@ impl Gateway {
 }
 
 impl Refusal {
+    /// The answer on a session's URL.
+    fn into_bare_response(self, request_id: &str) -> Response<ResponseBody> {
+        let message = match &self {
+            Self::Error(error) => error.message().to_owned(),
+            Self::Auth(error) => error.to_string(),
+            Self::TooLarge(limit) => format!("The body is over the limit of {limit} bytes"),
+            Self::Query(_) => "Sign for the service bedrock-agentcore".to_owned(),
+        };
+        bare(self.into_response(request_id), &message)
+    }
+
     fn into_response(self, request_id: &str) -> Response<ResponseBody> {
         match self {
             Self::Error(error) => {

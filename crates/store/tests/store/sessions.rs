@@ -339,6 +339,87 @@ async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
 }
 
 #[tokio::test]
+async fn a_session_has_an_address_while_somebody_owns_it() {
+    let fixture = Fixture::new().await;
+    let new = session_of(&fixture.ready("hello").await, 1);
+    let generation = granted(&fixture.store, &new).await;
+    let address = new.key.address();
+    let found = fixture.store.session_at(&address).await.unwrap().unwrap();
+    assert_eq!((found.key, found.owner), (new.key.clone(), owner()));
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    let adopted = store.adopt(&new.key, generation).await.unwrap().unwrap();
+    assert!(store.session_at(&address).await.unwrap().is_some());
+    assert!(
+        store
+            .hibernate(&new.key, adopted, at(100), Consumption::default())
+            .await
+            .unwrap()
+    );
+    assert!(store.session_at(&address).await.unwrap().is_some());
+    let woken = granted(store, &new).await;
+    assert!(store.session_at(&address).await.unwrap().is_some());
+    assert!(
+        store
+            .end(&new.key, woken, End::plain("idle"), at(30))
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.session_at(&address).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_agents_own_id_leads_to_its_session_until_that_ends() {
+    let fixture = Fixture::new().await;
+    let id = fixture.ready("hello").await;
+    let (new, other) = (session_of(&id, 1), session_of(&id, 2));
+    let generation = granted(&fixture.store, &new).await;
+    let of_other = granted(&fixture.store, &other).await;
+    let own = session_of(&id, 7).key;
+    let leads_to = async |store: &Store| store.session_of_mcp(&own).await.unwrap();
+    fixture
+        .store
+        .learn_mcp_session(&new.key, &own.session)
+        .await
+        .unwrap();
+    // Neither an id that leads somewhere nor a session's own name can be drawn away.
+    for drawn in [&own.session, &new.key.session] {
+        fixture.store.learn_mcp_session(&other.key, drawn).await.unwrap();
+    }
+    assert_eq!(leads_to(&fixture.store).await, Some(new.key.session.clone()));
+    assert_eq!(fixture.store.session_of_mcp(&new.key).await.unwrap(), None);
+
+    let fixture = fixture.reopen().await;
+    let store = &fixture.store;
+    let adopted = store.adopt(&new.key, generation).await.unwrap().unwrap();
+    assert!(
+        store
+            .hibernate(&new.key, adopted, at(100), Consumption::default())
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .end(&other.key, of_other, End::plain("idle"), at(20))
+            .await
+            .unwrap()
+    );
+    let woken = granted(store, &new).await;
+    assert_eq!(leads_to(store).await, Some(new.key.session.clone()));
+
+    assert!(
+        store
+            .end(&new.key, woken, End::plain("idle"), at(30))
+            .await
+            .unwrap()
+    );
+    assert_eq!(leads_to(store).await, None);
+    // Nothing is remembered of a session that nobody owns.
+    store.learn_mcp_session(&new.key, &own.session).await.unwrap();
+    assert_eq!(leads_to(store).await, None);
+}
+
+#[tokio::test]
 async fn what_is_outdated_is_handed_over_as_useless() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;

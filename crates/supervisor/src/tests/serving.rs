@@ -166,3 +166,19 @@ async fn an_mcp_agent_and_its_port_are_used_as_its_version_says() {
     drop(lease);
     world.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_only_if_it_runs_is_not_started() {
+    let world = World::new();
+    let running = async || world.supervisor.acquire_running(&key("one")).await.unwrap();
+    assert!(running().await.is_none());
+    assert_eq!(world.driver.live(), 0);
+    world.invoke("one", json!("hello")).await;
+    assert!(running().await.is_some());
+    world.supervisor.stop(&key("one")).await.unwrap();
+    // While it ends, too.
+    assert!(running().await.is_none());
+    world.gone("one").await;
+    assert_eq!(world.driver.live(), 0);
+    world.finish().await;
+}

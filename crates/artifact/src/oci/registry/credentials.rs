@@ -19,20 +19,31 @@ const MAX_TEXT: u64 = 1024 * 1024;
 /// What Docker's own tools call Docker Hub.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// A user and a password, or what a registry takes for one.
+/// What helpers call the user when what they give is an identity token.
+const IDENTITY_TOKEN_USER: &str = "<token>";
+
+/// What logs in to a registry.
 #[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The user; `AWS` for tokens of Amazon ECR.
-    pub username: String,
-    /// The password or token.
-    pub password: SecretString,
+pub enum Credentials {
+    /// A user and a password, or what a registry takes for one.
+    Password {
+        /// The user; `AWS` for tokens of Amazon ECR.
+        username: String,
+        /// The password or token.
+        password: SecretString,
+    },
+    /// A refresh token of OAuth 2.0, which the registry's token server exchanges for tokens of single repositories.
+    IdentityToken(SecretString),
 }
 
 impl Credentials {
-    /// The value of an `Authorization` header.
-    pub(super) fn basic(&self) -> String {
-        let pair = format!("{}:{}", self.username, self.password.expose_secret());
-        format!("Basic {}", BASE64_STANDARD.encode(pair))
+    /// The value of an `Authorization` header; `None` for what is no password.
+    pub(super) fn basic(&self) -> Option<String> {
+        let Self::Password { username, password } = self else {
+            return None;
+        };
+        let pair = format!("{username}:{}", password.expose_secret());
+        Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
     }
 }
 
@@ -70,6 +81,7 @@ struct Auth {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
+    identitytoken: Option<String>,
 }
 
 /// What Docker's configuration file has for `host`.
@@ -101,15 +113,18 @@ pub(super) async fn from_docker(file: &Path, host: &str) -> Result<Option<Creden
 
 impl Auth {
     fn credentials(&self) -> Option<Credentials> {
+        if let Some(token) = self.identitytoken.as_ref().filter(|it| !it.is_empty()) {
+            return Some(Credentials::IdentityToken(token.clone().into()));
+        }
         if let Some(encoded) = self.auth.as_ref().filter(|it| !it.is_empty()) {
             let pair = String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok()?;
             let (username, password) = pair.split_once(':')?;
-            return Some(Credentials {
+            return Some(Credentials::Password {
                 username: username.to_owned(),
                 password: password.to_owned().into(),
             });
         }
-        Some(Credentials {
+        Some(Credentials::Password {
             username: self.username.clone()?,
             password: self.password.clone()?.into(),
         })
@@ -152,9 +167,14 @@ async fn ask_helper(program: &str, key: &str) -> Result<Option<Credentials>, Cre
         return Ok(None);
     }
     let answer: Answer = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
-    Ok(Some(Credentials {
-        username: answer.username,
-        password: answer.secret.into(),
+    let secret = answer.secret.into();
+    Ok(Some(if answer.username == IDENTITY_TOKEN_USER {
+        Credentials::IdentityToken(secret)
+    } else {
+        Credentials::Password {
+            username: answer.username,
+            password: secret,
+        }
     }))
 }
 
@@ -168,18 +188,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.json");
         std::fs::write(&file, config).unwrap();
-        let found = from_docker(&file, host).await.unwrap()?;
-        Some((found.username, found.password.expose_secret().to_owned()))
+        Some(told(from_docker(&file, host).await.unwrap()?))
+    }
+
+    /// Who logs in, and with what.
+    fn told(credentials: Credentials) -> (String, String) {
+        let (username, secret) = match credentials {
+            Credentials::Password { username, password } => (username, password),
+            Credentials::IdentityToken(token) => ("a token".to_owned(), token),
+        };
+        (username, secret.expose_secret().to_owned())
     }
 
     #[tokio::test]
     async fn dockers_file_is_read_as_docker_reads_it() {
         // "ann:pass:word"
         let config = r#"{"auths": {"registry.example.com:5000": {"auth": "YW5uOnBhc3M6d29yZA=="},
-            "https://index.docker.io/v1/": {"username": "bob", "password": "secret"}}}"#;
+            "https://index.docker.io/v1/": {"username": "bob", "password": "secret"},
+            "acr.example.com": {"auth": "MDAwOg==", "identitytoken": "long"}}}"#;
         let ann = Some(("ann".to_owned(), "pass:word".to_owned()));
         assert_eq!(found(config, "registry.example.com:5000").await, ann);
         assert_eq!(found(config, "docker.io").await.unwrap().0, "bob");
+        let token = Some(("a token".to_owned(), "long".to_owned()));
+        assert_eq!(found(config, "acr.example.com").await, token);
         assert_eq!(found(config, "other.example.com").await, None);
         assert_eq!(found("{}", "docker.io").await, None);
     }
@@ -188,19 +219,22 @@ mod tests {
     async fn a_helper_is_asked() {
         let folder = tempfile::tempdir().unwrap();
         let helper = folder.path().join("helper");
-        let script = "#!/bin/sh\nread host\n[ \"$host\" = known ] || exit 1\necho '{\"Username\": \"AWS\", \"Secret\": \"token\"}'\n";
+        let script = "#!/bin/sh\nread host\ncase $host in known) user=AWS ;; azure) user='<token>' ;; *) exit 1 ;; esac\necho \"{\\\"Username\\\": \\\"$user\\\", \\\"Secret\\\": \\\"token\\\"}\"\n";
         std::fs::write(&helper, script).unwrap();
         std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
         let program = helper.display().to_string();
         let known = ask_helper(&program, "known").await.unwrap().unwrap();
-        assert_eq!(known.basic(), "Basic QVdTOnRva2Vu");
+        assert_eq!(known.basic().unwrap(), "Basic QVdTOnRva2Vu");
+        let token = ask_helper(&program, "azure").await.unwrap().unwrap();
+        assert_eq!(token.basic(), None);
+        assert_eq!(told(token).1, "token");
         assert!(ask_helper(&program, "unknown").await.unwrap().is_none());
         assert!(ask_helper("/nowhere", "known").await.is_err());
     }
 
     #[test]
     fn a_password_is_not_printed() {
-        let credentials = Credentials {
+        let credentials = Credentials::Password {
             username: "ann".to_owned(),
             password: "hunter2".to_owned().into(),
         };

@@ -20,6 +20,7 @@ use coracle_types::is_this_machine;
 use oci_spec::distribution::Reference;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
@@ -30,6 +31,8 @@ pub use credentials::{CredentialError, Credentials};
 use self::challenge::Challenge;
 use super::manifest::{ACCEPTED, MAX_DOCUMENT};
 
+/// What this program calls itself where it exchanges an identity token.
+const CLIENT_ID: &str = "coracle";
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Most redirects of one request.
@@ -332,20 +335,32 @@ impl Repository {
             challenge::best_of(headers).ok_or_else(unknown)?,
             &self.credentials,
         ) {
-            (Challenge::Basic, Some(credentials)) => secret(credentials.basic()),
-            (Challenge::Basic, None) => Err(self.denied(what)),
+            (Challenge::Basic, credentials) => {
+                let basic = credentials.as_ref().and_then(Credentials::basic);
+                secret(basic.ok_or_else(|| self.denied(what))?)
+            }
             (Challenge::Bearer { realm, service }, credentials) => {
                 let downgraded = !realm.starts_with("https://") && !self.plain_http;
                 if downgraded {
                     return Err(unknown());
                 }
                 let scope = format!("repository:{}:pull", self.name);
-                let mut query = vec![("scope", scope.as_str())];
-                query.extend(service.as_deref().map(|service| ("service", service)));
-                let mut request = self.client.get(&realm).query(&query);
-                if let Some(credentials) = credentials {
-                    request = request.header(AUTHORIZATION, secret(credentials.basic())?);
-                }
+                let mut asked = vec![("scope", scope.as_str())];
+                asked.extend(service.as_deref().map(|service| ("service", service)));
+                let request = match credentials {
+                    None => self.client.get(&realm).query(&asked),
+                    Some(Credentials::IdentityToken(token)) => {
+                        asked.push(("grant_type", "refresh_token"));
+                        asked.push(("client_id", CLIENT_ID));
+                        asked.push(("refresh_token", token.expose_secret()));
+                        self.client.post(&realm).form(&asked)
+                    }
+                    Some(password) => {
+                        let basic = secret(password.basic().ok_or_else(unknown)?)?;
+                        let request = self.client.get(&realm).query(&asked);
+                        request.header(AUTHORIZATION, basic)
+                    }
+                };
                 let response = request.send().await.map_err(|error| self.broken(error))?;
                 if !response.status().is_success() {
                     return Err(self.refusal(response.status(), response, what).await);

@@ -21,7 +21,6 @@ use coracle_wire::{Error, Labels};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use hyper::upgrade::OnUpgrade;
 use serde_json::json;
 
 use self::connection::Connection;
@@ -29,7 +28,7 @@ use super::invoke::Attempt;
 use super::relay::RelayError;
 use super::routes::Served;
 use super::target::Target;
-use super::websocket::{Handshake, agreed};
+use super::websocket::{Handshake, agreed, upgradable};
 use super::{DataPlane, trace};
 use crate::gateway::Caller;
 use crate::gateway::body::{ResponseBody, full};
@@ -60,8 +59,7 @@ impl DataPlane {
             Some(Ok(id)) => id,
             Some(Err(error)) => return Ok(refused(&format!("shellId: {error}"))),
         };
-        let client = parts.extensions.get::<OnUpgrade>().cloned();
-        let client = client.ok_or_else(|| Error::internal("the connection cannot become a WebSocket"))?;
+        let client = upgradable(parts)?;
         let key = SessionKey {
             runtime: target.runtime.clone(),
             endpoint: target.endpoint.clone(),

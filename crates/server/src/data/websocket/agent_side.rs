@@ -16,15 +16,13 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::data::relay::RelayError;
 
-/// The page of agents that speaks WebSocket.
-const PATH: &str = "/ws";
 /// Largest answer head of an agent, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 /// Most header lines in an answer of an agent.
 const MAX_HEADERS: usize = 128;
 
 /// What the agent said to the handshake.
-pub(super) enum Upgrade {
+pub(in crate::data) enum Upgrade {
     /// It agreed.
     Open(AgentSocket),
     /// It answered, but not with an upgrade.
@@ -34,18 +32,19 @@ pub(super) enum Upgrade {
 }
 
 /// An open WebSocket to the agent.
-pub(super) struct AgentSocket {
+pub(in crate::data) struct AgentSocket {
     pub(super) stream: TokioIo<Upgraded>,
     /// The head of its answer.
-    pub(super) headers: HeaderMap,
+    pub(in crate::data) headers: HeaderMap,
 }
 
 /// Shakes hands with the agent, with the client's key so that the answer fits the client.
 ///
 /// # Errors
 /// When the agent does not answer as HTTP, or not in time.
-pub(super) async fn upgrade(
+pub(in crate::data) async fn upgrade(
     stream: AgentConnection,
+    target: Uri,
     mut headers: HeaderMap,
     key: &HeaderValue,
     timeout: Duration,
@@ -56,7 +55,7 @@ pub(super) async fn upgrade(
     headers.insert(SEC_WEBSOCKET_KEY, key.clone());
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = Method::GET;
-    *request.uri_mut() = Uri::from_static(PATH);
+    *request.uri_mut() = target;
     *request.headers_mut() = headers;
     tokio::time::timeout(timeout, exchange(stream, request, key))
         .await

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::data::{headers, parameters};
 
 /// The subprotocol that says that another one carries a bearer token. The only one there is.
-pub(super) const BEARER: &str = "base64UrlBearerAuthorization";
+pub(in crate::data) const BEARER: &str = "base64UrlBearerAuthorization";
 /// Query parameters with this prefix become headers.
 const CUSTOM: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
 /// Most of them.
@@ -89,6 +89,21 @@ impl Handshake {
     }
 }
 
+/// Whether a request asks for a WebSocket.
+pub(in crate::data) fn is_handshake(headers: &HeaderMap) -> bool {
+    tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket"))
+}
+
+/// The subprotocols that are not this server's own.
+pub(in crate::data) fn other_protocols(headers: &HeaderMap) -> Option<HeaderValue> {
+    let others: Vec<&str> = protocols(headers)
+        .filter(|offered| !offered.is_empty() && !offered.starts_with(BEARER))
+        .collect();
+    HeaderValue::from_str(&others.join(", "))
+        .ok()
+        .filter(|value| !value.is_empty())
+}
+
 fn is_too_late(expires: &str) -> bool {
     expires.parse().is_ok_and(|seconds: u32| seconds > MAX_EXPIRES)
 }
@@ -125,7 +140,7 @@ fn key(headers: &HeaderMap) -> Result<HeaderValue, Error> {
     let has = |name: HeaderName, wanted: &str| {
         tokens(headers, &name).any(|token| token.eq_ignore_ascii_case(wanted))
     };
-    if !has(CONNECTION, "upgrade") || !has(UPGRADE, "websocket") {
+    if !has(CONNECTION, "upgrade") || !is_handshake(headers) {
         return invalid("the request must have Connection: Upgrade and Upgrade: websocket");
     }
     if !has(SEC_WEBSOCKET_VERSION, "13") {
@@ -231,6 +246,15 @@ mod tests {
             "header.payload.signature"
         );
         assert!(Handshake::read(&parts).unwrap().offers_bearer);
+        assert_eq!(other_protocols(&parts.headers), None);
         assert_eq!(token_in_protocols(&HeaderMap::new()), None);
+        let headers = HeaderMap::from_iter([
+            (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("vite-hmr")),
+            (
+                SEC_WEBSOCKET_PROTOCOL,
+                HeaderValue::from_str(&format!("{offered},b")).unwrap(),
+            ),
+        ]);
+        assert_eq!(other_protocols(&headers).unwrap(), "vite-hmr, b");
     }
 }

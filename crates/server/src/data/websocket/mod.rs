@@ -24,16 +24,17 @@ use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::{Error, Labels};
 use http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::task::TaskTracker;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use self::agent_side::{AgentSocket, Upgrade};
+use self::agent_side::AgentSocket;
+pub(super) use self::agent_side::{Upgrade, upgrade};
 pub(super) use self::frame::Closing;
-pub(super) use self::handshake::{Handshake, token_in_protocols};
+pub(super) use self::handshake::{BEARER, Handshake, is_handshake, other_protocols, token_in_protocols};
 pub use self::tunnel::WebSocketLimits;
 use self::tunnel::{Ending, Session, Traffic};
 use super::invoke::Attempt;
@@ -46,6 +47,8 @@ use crate::gateway::body::{ResponseBody, full};
 use crate::gateway::listen::ConnectionSlot;
 use crate::metrics::Metrics;
 
+/// The page of agents that speaks WebSocket.
+const AGENT_PATH: &str = "/ws";
 /// Where clients open WebSockets.
 pub(crate) const PATH: &str = "/runtimes/{agentRuntimeArn}/ws";
 /// What policies call it.
@@ -116,8 +119,7 @@ impl DataPlane {
                 "Only runtimes with the protocol HTTP or AGUI have a WebSocket",
             ));
         }
-        let client = parts.extensions.get::<OnUpgrade>().cloned();
-        let client = client.ok_or_else(|| Error::internal("the connection cannot become a WebSocket"))?;
+        let client = upgradable(parts)?;
         let key = SessionKey {
             runtime: target.runtime.clone(),
             endpoint: target.endpoint.clone(),
@@ -138,6 +140,19 @@ impl DataPlane {
             }
         };
         let answer = agreed(&handshake, &agent.headers, lease.key());
+        self.pass_frames(caller, parts, lease, client, agent);
+        Ok(answer)
+    }
+
+    /// Passes frames between a client and an agent that have both agreed, as long as both stay.
+    pub(super) fn pass_frames(
+        &self,
+        caller: &Caller,
+        parts: &Parts,
+        lease: Arc<Lease>,
+        client: OnUpgrade,
+        agent: AgentSocket,
+    ) {
         let connection = Connection {
             lease,
             limits: self.websockets.limits,
@@ -146,8 +161,16 @@ impl DataPlane {
             _slot: parts.extensions.get().cloned(),
         };
         self.websockets.spawn(connection.run(client, agent));
-        Ok(answer)
     }
+}
+
+/// The client's connection, which becomes a WebSocket once it has its answer.
+///
+/// # Errors
+/// When it cannot become one.
+pub(super) fn upgradable(parts: &Parts) -> Result<OnUpgrade, Error> {
+    let client = parts.extensions.get::<OnUpgrade>().cloned();
+    client.ok_or_else(|| Error::internal("the connection cannot become a WebSocket"))
 }
 
 /// A WebSocket on its way to the agent.
@@ -164,7 +187,8 @@ impl Attempt for Opening<'_> {
         lease.become_quiet();
         let headers = self.headers_to_agent(&lease.key().session, served);
         let stream = lease.connect().await.map_err(RelayError::Unreachable)?;
-        agent_side::upgrade(stream, headers, &self.handshake.key, self.plane.request_timeout).await
+        let (target, timeout) = (Uri::from_static(AGENT_PATH), self.plane.request_timeout);
+        upgrade(stream, target, headers, &self.handshake.key, timeout).await
     }
 }
 
@@ -183,22 +207,25 @@ impl Opening<'_> {
 
 /// The answer that makes the connection a WebSocket.
 pub(super) fn agreed(handshake: &Handshake, agent: &HeaderMap, key: &SessionKey) -> Response<ResponseBody> {
+    let mut headers = headers::to_caller(agent, &handshake.headers, &key.session);
+    headers.remove(CONTENT_TYPE);
+    if handshake.offers_bearer {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(BEARER));
+    }
+    switching(handshake, headers)
+}
+
+/// An answer with these headers that makes the connection a WebSocket.
+pub(super) fn switching(handshake: &Handshake, headers: HeaderMap) -> Response<ResponseBody> {
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
     let headers = response.headers_mut();
-    *headers = headers::to_caller(agent, &handshake.headers, &key.session);
-    headers.remove(CONTENT_TYPE);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let accept = derive_accept_key(handshake.key.as_bytes());
     if let Ok(accept) = HeaderValue::from_str(&accept) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if handshake.offers_bearer {
-        headers.insert(
-            SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static(handshake::BEARER),
-        );
     }
     response
 }
