@@ -69,11 +69,11 @@ def unharmed(neighbour: AgentSession, server: Server) -> Iterator[None]:
     assert not problems, problems
 
 
-def test_a_gigabyte_of_logs(session: AgentSession, neighbour: AgentSession, server: Server) -> None:
+def test_a_flood_of_logs(session: AgentSession, neighbour: AgentSession, server: Server) -> None:
     session.do("recall")
     memory = PeakMemory(server.pid)
     with unharmed(neighbour, server):
-        assert session.do("flood_logs", mib=4096 if SOAK else 1024) == "ok"
+        assert session.do("flood_logs", mib=4096 if SOAK else 512) == "ok"
         assert session.do("recall") is None
     assert memory.growth_mib() < MAX_GROWTH_MIB
     stored = sum(path.stat().st_size for path in server.data.rglob("*") if path.is_file() and "log" in str(path))
