@@ -14,7 +14,7 @@ from authority import Authority
 from harness.aws import AgentSession, Aws, Runtime, agent_zip, host_python
 from harness.internet import Internet
 from harness.raw import Signer
-from harness.server import Server
+from harness.server import Server, run
 
 DRIVERS = ("microvm", "process")
 # The images that `scripts/test` prepares.
@@ -59,18 +59,10 @@ def python(driver: str) -> str:
     return "PYTHON_3_13" if driver == "microvm" else host_python()
 
 
-def _run(server: Server) -> Iterator[Server]:
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
-
-
 @pytest.fixture(scope="session")
 def simulated() -> Iterator[Server]:
     """A server that runs no agents, for everything above the driver."""
-    yield from _run(Server("simulated", "simulated"))
+    yield from run(Server("simulated", "simulated"))
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +80,7 @@ def internet(driver: str) -> Iterator[Internet | None]:
 def server(driver: str, internet: Internet | None) -> Iterator[Server]:
     """The server that runs agents."""
     config = {"egress": {"nameservers": [internet.name_server]}} if internet else {}
-    yield from _run(Server(driver, driver, config))
+    yield from run(Server(driver, driver, config))
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +97,7 @@ def protocol_server(driver: str, authority: Authority) -> Iterator[Server]:
         "websocket": {"client_stall_secs": 4},
         "tls": authority.settings(),
     }
-    yield from _run(Server(driver, f"{driver}-protocols", config))
+    yield from run(Server(driver, f"{driver}-protocols", config))
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,6 @@ def deployed(server: Server, **members: Any) -> Runtime:
     return aws.deploy(agent_zip("toolbox"), READY_TIMEOUT, **members)
 
 
-def machine_of(server: Server, hostname: str) -> int:
-    """The process of a machine, which is called as the machine is inside."""
-    return next(pid for pid, line in server.left_processes().items() if hostname in line)
-
-
 def on_another_port(server: Server, sessions: list[AgentSession]) -> list[AgentSession]:
     """The same sessions for clients of a server that has been restarted."""
     aws = Aws(server, "PYTHON_3_13")
@@ -111,7 +106,7 @@ def test_sessions_live_through_crashes_and_upgrades(own_server: Callable[..., Se
     # A machine that dies together with its server is not missed.
     hostname = lost.do("whoami")["hostname"]
     server.kill()
-    os.kill(machine_of(server, hostname), signal.SIGKILL)
+    os.kill(server.machine_called(hostname), signal.SIGKILL)
     kept, lost = on_another_port(server.start(), sessions)
     assert kept.do("recall") == 0
     assert (lost.do("recall"), lost.do("read", name="/mnt/data/note")) == (None, "kept 1")

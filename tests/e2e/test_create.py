@@ -13,7 +13,7 @@ import pytest
 from harness.aws import new_session_id
 from harness.builder import Buildah
 from harness.cli import Cli
-from harness.server import BINARIES, Server
+from harness.server import BINARIES, Server, run
 from harness.terminal import Terminal
 
 FRAMEWORKS = ("Strands", "LangChain_LangGraph", "OpenAIAgents", "GoogleADK", "CrewAI", "none")
@@ -69,12 +69,7 @@ def test_whatever_is_chosen_gives_sound_python(tmp_path: Path) -> None:
 def roomy(driver: str) -> Iterator[Server]:
     """A server for agents that import a lot."""
     config = {"sandbox": {"memory_mib": 2048, "vcpus": 1, "disk_mib": 512}, "limits": {"init_timeout_secs": 600}}
-    server = Server(driver, f"{driver}-frameworks", config)
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
+    yield from run(Server(driver, f"{driver}-frameworks", config))
 
 
 @pytest.fixture(scope="module")

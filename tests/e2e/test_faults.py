@@ -22,7 +22,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from harness.aws import AgentSession, Aws, Runtime, agent_zip, failure, host_python
-from harness.server import SMALL_SANDBOXES, Server
+from harness.server import SMALL_SANDBOXES, Server, run
 from harness.waiting import wait_until
 
 SEED = 20261121
@@ -30,16 +30,6 @@ SEED = 20261121
 LOST = {(424, "RuntimeClientError"), (409, "RetryableConflictException"), (500, "InternalServerException")}
 # No fault may hold a caller for longer.
 DEADLINE = 60.0
-
-
-def machines(server: Server) -> list[int]:
-    return [pid for pid, line in server.left_processes().items() if "qemu-system" in line]
-
-
-def machine_of(server: Server, session: AgentSession) -> int:
-    """The process of a session's machine, which is called as the machine is inside."""
-    name = session.do("whoami")["hostname"]
-    return next(pid for pid, line in server.left_processes().items() if name in line)
 
 
 def outcome(ask: Callable[[], object]) -> tuple[int, str]:
@@ -68,12 +58,7 @@ def afresh(session: AgentSession) -> bool:
 def vm_server(driver: str) -> Iterator[Server]:
     if driver != "microvm":
         pytest.skip("needs --driver microvm")
-    server = Server("microvm", "faults", SMALL_SANDBOXES)
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
+    yield from run(Server("microvm", "faults", SMALL_SANDBOXES))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +83,7 @@ def while_waiting(session: AgentSession, fault: Callable[[], None]) -> tuple[int
 @pytest.mark.microvm
 def test_a_machine_is_killed(vm_server: Server, vm_toolbox: Runtime) -> None:
     session = vm_toolbox.session()
-    machine = machine_of(vm_server, session)
+    machine = vm_server.machine_called(session.do("whoami")["hostname"])
     assert while_waiting(session, lambda: os.kill(machine, signal.SIGKILL)) in LOST
     wait_until("the session to start afresh", lambda: afresh(session), DEADLINE)
     session.stop()
@@ -107,10 +92,10 @@ def test_a_machine_is_killed(vm_server: Server, vm_toolbox: Runtime) -> None:
 @pytest.mark.microvm
 def test_a_machine_hangs(vm_server: Server, vm_toolbox: Runtime) -> None:
     session = vm_toolbox.session()
-    machine = machine_of(vm_server, session)
+    machine = vm_server.machine_called(session.do("whoami")["hostname"])
     assert while_waiting(session, lambda: os.kill(machine, signal.SIGSTOP)) in LOST
     wait_until("the session to start afresh", lambda: afresh(session), DEADLINE)
-    wait_until("the machine that hung to be gone", lambda: machine not in machines(vm_server), DEADLINE)
+    wait_until("the machine that hung to be gone", lambda: machine not in vm_server.machines(), DEADLINE)
     session.stop()
 
 
@@ -121,7 +106,7 @@ def test_machines_are_killed_at_any_moment_of_their_lives(vm_server: Server, vm_
 
     def kill_now_and_then() -> None:
         while not over.wait(chance.uniform(0.1, 1.0)):
-            found = machines(vm_server)
+            found = vm_server.machines()
             if found:
                 with suppress(ProcessLookupError):
                     os.kill(chance.choice(found), signal.SIGKILL)
@@ -141,7 +126,7 @@ def test_machines_are_killed_at_any_moment_of_their_lives(vm_server: Server, vm_
     killer.join()
     assert set(outcomes) <= LOST | {(200, "")}
     assert (200, "") in outcomes
-    wait_until("no machine to be left", lambda: not machines(vm_server), DEADLINE)
+    wait_until("no machine to be left", lambda: not vm_server.machines(), DEADLINE)
     assert vm_server.healthy()
     assert afresh(vm_toolbox.session())
 

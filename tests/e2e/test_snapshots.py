@@ -182,14 +182,9 @@ def templates(server: Server) -> list[Path]:
     return [path.parent for path in (server.data / "templates").glob("*/manifest.json")]
 
 
-def machines(server: Server) -> list[int]:
-    left = server.left_processes()
-    return [pid for pid, line in left.items() if "qemu-system" in line]
-
-
 def making(server: Server) -> bool:
     """Whether a machine is at work on a template."""
-    return bool(drafts(server) and machines(server))
+    return bool(drafts(server) and server.machines())
 
 
 def assert_made_in_the_end(server: Server, runtime: Runtime) -> None:
@@ -214,6 +209,6 @@ def test_a_machine_killed_while_a_template_is_made(own_server, driver: str, pyth
     server = own_server(driver, "machine-killed-while-making")
     runtime = Aws(server, python).create(agent_zip("snapshotted"), platformVersion="V2")
     wait_until("a template to be under way", lambda: making(server), 60)
-    for pid in machines(server):
+    for pid in server.machines():
         os.kill(pid, signal.SIGKILL)
     assert_made_in_the_end(server, runtime)

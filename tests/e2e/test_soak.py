@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from harness.aws import Aws, Runtime, agent_zip, failure
 from harness.processes import memory_kib
-from harness.server import SMALL_SANDBOXES, Server
+from harness.server import SMALL_SANDBOXES, Server, run
 from harness.waiting import wait_until
 
 IN_A_ROW = int(os.environ.get("CORACLE_SOAK_SESSIONS", "10"))
@@ -84,12 +84,7 @@ def _namespaces(process: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def soaked(driver: str) -> Iterator[Server]:
-    server = Server(driver, "soak", SMALL_SANDBOXES)
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
+    yield from run(Server(driver, "soak", SMALL_SANDBOXES))
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +143,11 @@ class Caller(threading.Thread):
 
     def run(self) -> None:
         things: list[Callable[[], None]] = [
-            lambda: one_session(self._runtime), self._stream, self._leave, self._crash, self._upload, self._deploy,
+            self._session, self._stream, self._leave, self._crash, self._upload, self._deploy,
         ]  # fmt: skip
         while time.monotonic() < self._end:
             thing = self._chance.choices(things, weights=[8, 4, 4, 4, 4, 1])[0]
-            name = getattr(thing, "__name__", "session").strip("_<>")
+            name = thing.__name__.strip("_")
             try:
                 thing()
                 self.done[name] = self.done.get(name, 0) + 1
@@ -161,6 +156,9 @@ class Caller(threading.Thread):
                     self.unexpected.append(f"{name}: {failure(error)}")
             except Exception as error:  # noqa: BLE001 - reported by the test
                 self.unexpected.append(f"{name}: {error!r}")
+
+    def _session(self) -> None:
+        one_session(self._runtime)
 
     def _stream(self) -> None:
         session = self._runtime.session()

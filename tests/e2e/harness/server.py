@@ -8,6 +8,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,14 @@ class Server:
         ignoring = frozenset({self.process.pid}) if self.process and self.running else frozenset()
         return processes.users_of(self.folder, ignoring=ignoring)
 
+    def machines(self) -> list[int]:
+        """The processes of this server's machines."""
+        return [pid for pid, line in self.left_processes().items() if "qemu-system" in line]
+
+    def machine_called(self, hostname: str) -> int:
+        """The process of a machine, which is called as the machine is inside."""
+        return next(pid for pid, line in self.left_processes().items() if hostname in line)
+
     def left_files(self) -> list[str]:
         """Sockets and folders of sandboxes below the data folder."""
         folders = [path for name in SANDBOX_FOLDERS for path in self.data.glob(f"{name}/*")]
@@ -214,3 +223,12 @@ class Server:
             except ProcessLookupError:
                 continue
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run(server: Server) -> Iterator[Server]:
+    """For fixtures: a server that runs, and is to end cleanly."""
+    try:
+        yield server.start()
+        server.stop()
+    finally:
+        server.clean_up()

@@ -9,6 +9,41 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::client::{Call, CallError, Client, Service, Signer};
+use super::{CommandResult, output};
+
+/// The server on this machine that a command is for, and how its answer is shown.
+#[derive(clap::Args)]
+pub(crate) struct LocalServer {
+    /// The server's data folder [default: the user's data folder].
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// Print JSON: sizes in bytes, times as RFC 3339.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+impl LocalServer {
+    pub(super) fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(crate::default_data_dir)
+    }
+
+    /// Does something with the server, which must run.
+    pub(super) fn asked(&self, work: impl AsyncFnOnce(Connection) -> CommandResult) -> CommandResult {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async { work(Connection::open(&self.data_dir()).await?).await })
+    }
+
+    /// Shows an answer, for people with the help of `show`.
+    pub(super) fn print(&self, answer: &Value, show: fn(&Value) -> Vec<String>) {
+        if self.json {
+            output::data(format!("{answer:#}"));
+        } else {
+            show(answer).into_iter().for_each(output::data);
+        }
+    }
+}
 
 /// Names and values of a query.
 pub(super) type Parameters = Vec<(&'static str, String)>;

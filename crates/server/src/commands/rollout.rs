@@ -1,14 +1,12 @@
 //! `coracle rollout`: how an endpoint of a running server moves from one version to another.
 
-use std::path::PathBuf;
-
 use coracle_server::rollout::{OldSessions, Percent};
 use coracle_types::{EndpointArn, InvocationTarget, VersionNumber};
 use http::Method;
 use serde_json::Value;
 
-use super::connection::Connection;
-use super::{CommandResult, output};
+use super::CommandResult;
+use super::connection::LocalServer;
 
 /// Examples:
 ///   coracle rollout set ARN --version 4 --percent 10            a tenth of the new sessions begin with version 4
@@ -21,12 +19,8 @@ use super::{CommandResult, output};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// The server's data folder [default: the user's data folder].
-    #[arg(long, value_name = "DIR", global = true)]
-    data_dir: Option<PathBuf>,
-    /// Print the server's answer as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    server: LocalServer,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,10 +62,6 @@ fn endpoint_arn(text: &str) -> Result<EndpointArn, &'static str> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
-    let data_dir = arguments.data_dir.clone().unwrap_or_else(crate::default_data_dir);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let (method, Endpoint { endpoint }) = match &arguments.command {
         Command::Show(endpoint) => (Method::GET, endpoint),
         Command::Set { endpoint, .. } => (Method::PUT, endpoint),
@@ -89,14 +79,9 @@ pub(crate) fn run(arguments: &Arguments) -> CommandResult {
         parameters.extend(percent.map(|percent| ("percent", percent.to_string())));
         parameters.extend(old_sessions.map(|wanted| ("oldSessions", wanted.to_string())));
     }
-    runtime.block_on(async {
-        let mut server = Connection::open(&data_dir).await?;
+    arguments.server.asked(async |mut server| {
         let answer = server.ask(method, "rollout", &parameters).await?;
-        if arguments.json {
-            output::data(format!("{answer:#}"));
-        } else {
-            described(&answer).into_iter().for_each(output::data);
-        }
+        arguments.server.print(&answer, described);
         Ok(())
     })
 }

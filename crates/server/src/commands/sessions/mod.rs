@@ -2,13 +2,11 @@
 
 mod show;
 
-use std::path::PathBuf;
-
 use coracle_types::{AccountId, EndpointName, RuntimeId, SessionId, VersionNumber};
 use http::Method;
 use serde_json::Value;
 
-use super::connection::{Connection, Parameters};
+use super::connection::{Connection, LocalServer, Parameters};
 use super::{CommandResult, output};
 
 /// Examples:
@@ -20,12 +18,8 @@ use super::{CommandResult, output};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// The server's data folder [default: the user's data folder].
-    #[arg(long, value_name = "DIR", global = true)]
-    data_dir: Option<PathBuf>,
-    /// Print the server's answer as JSON.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    server: LocalServer,
     #[command(subcommand)]
     command: Command,
 }
@@ -93,21 +87,17 @@ fn version(text: &str) -> Result<VersionNumber, &'static str> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
-    let data_dir = arguments.data_dir.clone().unwrap_or_else(crate::default_data_dir);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut server = Connection::open(&data_dir).await?;
+    let local = &arguments.server;
+    local.asked(async |mut server| {
         match &arguments.command {
             Command::List(filter) => {
                 let found = server.ask(Method::GET, "sessions", &filter.parameters()).await?;
-                print(arguments.json, &found, show::list);
+                local.print(&found, show::list);
             }
             Command::Describe(named) => {
                 let key = find(&mut server, named).await?;
                 let found = server.ask(Method::GET, "session", &key).await?;
-                print(arguments.json, &found, show::description);
+                local.print(&found, show::description);
             }
             Command::Logs { named, lines, follow } => {
                 let mut parameters = find(&mut server, named).await?;
@@ -115,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> CommandResult {
                 if *follow {
                     parameters.push(("follow", "true".to_owned()));
                 }
-                let json = arguments.json;
+                let json = local.json;
                 server
                     .lines("logs", &parameters, |line| {
                         output::data(if json {
@@ -129,24 +119,16 @@ pub(crate) fn run(arguments: &Arguments) -> CommandResult {
             Command::Stop(named) => {
                 let key = find(&mut server, named).await?;
                 let done = server.ask(Method::POST, "session/stop", &key).await?;
-                print(arguments.json, &done, show::state);
+                local.print(&done, show::state);
             }
             Command::Kill(named) => {
                 let key = find(&mut server, named).await?;
                 let done = server.ask(Method::POST, "session/kill", &key).await?;
-                print(arguments.json, &done, show::state);
+                local.print(&done, show::state);
             }
         }
         Ok(())
     })
-}
-
-fn print(json: bool, answer: &Value, show: fn(&Value) -> Vec<String>) {
-    if json {
-        output::data(format!("{answer:#}"));
-    } else {
-        show(answer).into_iter().for_each(output::data);
-    }
 }
 
 impl Filter {

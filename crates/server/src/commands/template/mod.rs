@@ -3,13 +3,14 @@
 mod check;
 mod repeats;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use coracle_supervisor::driver::microvm::{self, TemplateInfo};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::connection::LocalServer;
 use super::{CommandResult, output};
 
 const MIB: u64 = 1024 * 1024;
@@ -21,12 +22,8 @@ const MIB: u64 = 1024 * 1024;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
-    /// The server's data folder [default: coracle in the user's data folder].
-    #[arg(long, value_name = "DIR", global = true)]
-    data_dir: Option<PathBuf>,
-    /// Print JSON: sizes in bytes, times as RFC 3339.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    server: LocalServer,
     #[command(subcommand)]
     command: Command,
 }
@@ -40,10 +37,10 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
-    let data_dir = arguments.data_dir.clone().unwrap_or_else(crate::default_data_dir);
+    let (data_dir, json) = (arguments.server.data_dir(), arguments.server.json);
     match &arguments.command {
-        Command::List => list(&data_dir, arguments.json),
-        Command::Check(check) => check::run(check, &data_dir, arguments.json),
+        Command::List => list(&data_dir, json),
+        Command::Check(check) => check::run(check, &data_dir, json),
     }
 }
 
