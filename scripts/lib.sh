@@ -125,12 +125,18 @@ find_python() {
 
 # What the host must have, and why.
 find_missing_packages() {
-    local qemu_package qemu_program
+    local qemu_package qemu_program other_package other_program
     MISSING_PACKAGES=()
     MISSING_REASONS=()
     case $(uname -m) in
-        x86_64) qemu_package=qemu-system-x86 qemu_program=qemu-system-x86_64 ;;
-        aarch64) qemu_package=qemu-system-arm qemu_program=qemu-system-aarch64 ;;
+        x86_64)
+            qemu_package=qemu-system-x86 qemu_program=qemu-system-x86_64
+            other_package=qemu-system-arm other_program=qemu-system-aarch64
+            ;;
+        aarch64)
+            qemu_package=qemu-system-arm qemu_program=qemu-system-aarch64
+            other_package=qemu-system-x86 other_program=qemu-system-x86_64
+            ;;
         *) die "Coracle runs on x86_64 and aarch64; this is $(uname -m)." ;;
     esac
     need build-essential "compiles the parts that are in C, and links" has cc
@@ -151,6 +157,9 @@ find_missing_packages() {
         # Ubuntu has it only as a snap; the tests that need it are left out there.
         [[ $(. /etc/os-release && echo "$ID") != debian ]] || need chromium "looks at the page of agentcore dev" has chromium
         need musl-tools "builds a program for an image without the C library of Debian" has musl-gcc
+        if [[ ${CORACLE_SOAK:-} == 1 ]]; then
+            need "$other_package" "runs images for another processor" has "$other_program"
+        fi
     fi
 }
 

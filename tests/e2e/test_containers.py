@@ -310,6 +310,7 @@ def test_the_platforms_of_an_image_are_named(pulling: Aws, registry: DebianRegis
         reason = refused(pulling, registry.push(made, "foreign"))
         assert f"no image for linux/{ARCHITECTURE}" in reason, reason
         assert f"linux/{OTHER_ARCHITECTURE}" in reason, reason
+        assert "other_architectures = true" in reason, reason
 
 
 def test_a_registry_that_lies_or_stalls_is_found_out(pulling: Aws, bad: BadRegistry) -> None:

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::{Progress, initramfs};
-use coracle_types::RuntimeKind;
+use coracle_types::{Architecture, RuntimeKind};
 use tar::{Builder, EntryType, Header};
 
 fn header(kind: EntryType, mode: u32, size: usize) -> Header {
@@ -86,7 +86,13 @@ fn a_missing_base_image_is_answered_with_the_command_that_adds_it() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("coracle image add NODE_22 --tar"), "{error}");
-    assert!(matches!(store.kernel(), Err(ImageError::NoKernel)));
+    for architecture in Architecture::ALL {
+        let error = store.kernel(architecture).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("build kernel --arch {architecture}")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use coracle_artifact::oci::{OciError, OciStore, PullSettings, StoredImage, host_architecture};
+use coracle_artifact::oci::{OciError, OciStore, PullSettings, StoredImage};
+use coracle_types::Architecture;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -91,7 +92,7 @@ fn write_layout(
         json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": bytes.len()})
     };
     let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
-    let configuration = json!({"architecture": host_architecture(), "os": "linux", "config": config,
+    let configuration = json!({"architecture": Architecture::host().unwrap(), "os": "linux", "config": config,
         "rootfs": {"type": "layers", "diff_ids": diff_ids}});
     let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": blob("config.v1+json", configuration.to_string().as_bytes()),

@@ -11,7 +11,7 @@ use coracle_artifact::oci::{Credentials, PullSettings, RegistryHost, RegistrySet
 use coracle_auth::{AccessKeyId, Credential, KeyPair};
 use coracle_store::{Quota, Quotas};
 use coracle_supervisor::PoolSize;
-use coracle_types::{AccountId, limits};
+use coracle_types::{AccountId, Architecture, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -486,6 +486,9 @@ pub struct ContainersConfig {
     pub docker_config: Option<PathBuf>,
     /// The only registries that images may come from, by host name with the port, if there is one; any if there is none.
     pub allowed_registries: Vec<String>,
+    /// Whether images for another processor than this machine's are run where there is none for its own: in emulation,
+    /// which is slow and no security boundary.
+    pub other_architectures: bool,
     /// Largest image, compressed or unpacked, in MiB.
     pub max_image_mib: u32,
     /// How long a registry may send nothing, in seconds.
@@ -501,6 +504,7 @@ impl Default for ContainersConfig {
         Self {
             docker_config: None,
             allowed_registries: Vec::new(),
+            other_architectures: false,
             max_image_mib: 16 * 1024,
             stall_timeout_secs: 30,
             pull_timeout_secs: 30 * 60,
@@ -510,6 +514,13 @@ impl Default for ContainersConfig {
 }
 
 impl ContainersConfig {
+    /// What processors an image may be for, this machine's own first.
+    pub fn architectures(&self) -> Vec<Architecture> {
+        let own = Architecture::host();
+        let other = own.map(Architecture::other).filter(|_| self.other_architectures);
+        own.into_iter().chain(other).collect()
+    }
+
     /// How long an image is kept that no version runs.
     pub fn keep_unused(&self) -> Duration {
         Duration::from_secs(u64::from(self.keep_unused_hours.max(1)) * 60 * 60)
@@ -547,6 +558,7 @@ impl Config {
         let containers = &self.containers;
         let hosts = self.registries.iter();
         PullSettings {
+            architectures: containers.architectures(),
             registries: RegistrySettings {
                 hosts: hosts
                     .map(|(host, config)| (host.clone(), config.into()))

@@ -9,9 +9,10 @@ use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
 use coracle_egress::NameServersError;
 use coracle_supervisor::driver::Driver;
-use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError};
+use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError, Programs};
 use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
 use coracle_supervisor::driver::simulated::SimulatedDriver;
+use coracle_types::Architecture;
 use coracle_vmm::Accelerator;
 
 use crate::config::{AcceleratorChoice, Config, DriverKind};
@@ -23,8 +24,13 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(90);
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
     /// The guest program is not where it should be.
-    #[error("the guest program {0} is missing; build it with: cargo xtask build")]
-    NoGuest(PathBuf),
+    #[error("the guest program {} is missing; build it with: {build}", path.display())]
+    NoGuest {
+        /// Where it should be.
+        path: PathBuf,
+        /// The command that builds it.
+        build: String,
+    },
     /// Where this program is could not be found out, and with it where the guest program is.
     #[error("the program's own location is unknown")]
     Location(#[source] std::io::Error),
@@ -35,7 +41,7 @@ pub enum DriverError {
     )]
     NoQemu {
         /// The program.
-        program: &'static str,
+        program: String,
         /// The package of Debian and Ubuntu that has it.
         package: &'static str,
     },
@@ -76,23 +82,21 @@ pub async fn open(
             Ok(Arc::new(ProcessDriver::new(ProcessConfig {
                 data_dir: data_dir.to_owned(),
                 code,
-                guest: guest_program()?,
+                guest: own_guest_program()?,
                 host_network: false,
                 path: std::env::var("PATH").unwrap_or_default(),
             })))
         }
         DriverKind::Microvm => {
             let config = microvm_config(config, data_dir, code, containers)?;
-            let images = config.images.clone();
-            let kernel = tokio::task::spawn_blocking(move || {
-                images.ensure_kernel(&|doing: &str, _: Option<f32>| {
-                    tracing::info!("guest kernel, once: {doing}");
-                })
-            });
-            kernel
-                .await
-                .map_err(DriverError::Interrupted)?
-                .map_err(DriverError::Images)?;
+            ensure_kernel(&config.images, config.own.architecture).await?;
+            if let Some(other) = &config.other {
+                tracing::warn!(
+                    architecture = %other.architecture,
+                    "images for another processor are allowed: they are emulated, which is slow and no security boundary"
+                );
+                ensure_kernel(&config.images, other.architecture).await?;
+            }
             let driver = MicrovmDriver::new(config);
             if driver.accelerator().await.map_err(DriverError::Microvm)? == Accelerator::Tcg {
                 tracing::warn!(
@@ -103,6 +107,17 @@ pub async fn open(
             Ok(Arc::new(driver))
         }
     }
+}
+
+async fn ensure_kernel(images: &ImageStore, architecture: Architecture) -> Result<(), DriverError> {
+    let images = images.clone();
+    let kernel = tokio::task::spawn_blocking(move || {
+        images.ensure_kernel(architecture, &|doing: &str, _: Option<f32>| {
+            tracing::info!("guest kernel for {architecture}, once: {doing}");
+        })
+    });
+    let kernel = kernel.await.map_err(DriverError::Interrupted)?;
+    kernel.map(drop).map_err(DriverError::Images)
 }
 
 /// The settings of the `microvm` driver.
@@ -119,13 +134,15 @@ pub fn microvm_config(
         .images_dir
         .clone()
         .unwrap_or_else(|| data_dir.join("images"));
+    let own = own_architecture()?;
+    let other = config.containers.other_architectures.then(|| own.other());
     Ok(MicrovmConfig {
         data_dir: data_dir.to_owned(),
         images: ImageStore::open(images, None).map_err(DriverError::Images)?,
         code,
         containers,
-        qemu: qemu_program()?,
-        guest: guest_program()?,
+        own: programs(own)?,
+        other: other.map(programs).transpose()?,
         memory_mib: config.sandbox.memory_mib,
         vcpus: config.sandbox.vcpus,
         scratch_mib: config.sandbox.disk_mib,
@@ -139,33 +156,66 @@ pub fn microvm_config(
     })
 }
 
-/// `coracle-guest`, which is beside this program.
+fn programs(architecture: Architecture) -> Result<Programs, DriverError> {
+    Ok(Programs {
+        architecture,
+        qemu: qemu_program(architecture)?,
+        guest: guest_program(architecture)?,
+    })
+}
+
+/// The architecture of this machine's processor.
+///
+/// # Errors
+/// When there are no microVMs for it.
+pub fn own_architecture() -> Result<Architecture, DriverError> {
+    Architecture::host().ok_or(DriverError::Architecture(std::env::consts::ARCH))
+}
+
+/// The guest program for this machine's own processor, which is beside this program.
 ///
 /// # Errors
 /// When it is not there.
-pub fn guest_program() -> Result<PathBuf, DriverError> {
+pub fn own_guest_program() -> Result<PathBuf, DriverError> {
+    beside_this_program("coracle-guest", "cargo xtask build")
+}
+
+/// The guest program for processors of this architecture, which is beside this program.
+///
+/// # Errors
+/// When it is not there.
+pub fn guest_program(architecture: Architecture) -> Result<PathBuf, DriverError> {
+    if Architecture::host() == Some(architecture) {
+        return own_guest_program();
+    }
+    let build = format!("cargo xtask build --guest {architecture}");
+    beside_this_program(&format!("coracle-guest-{architecture}"), &build)
+}
+
+fn beside_this_program(name: &str, build: &str) -> Result<PathBuf, DriverError> {
     let own = std::env::current_exe().map_err(DriverError::Location)?;
-    let guest = own.with_file_name("coracle-guest");
-    if guest.is_file() {
-        Ok(guest)
+    let path = own.with_file_name(name);
+    if path.is_file() {
+        Ok(path)
     } else {
-        Err(DriverError::NoGuest(guest))
+        let build = build.to_owned();
+        Err(DriverError::NoGuest { path, build })
     }
 }
 
-/// QEMU for this machine's own processor.
+/// QEMU for processors of this architecture.
 ///
 /// # Errors
 /// When it is not installed.
-pub fn qemu_program() -> Result<PathBuf, DriverError> {
-    let (program, package) = match std::env::consts::ARCH {
-        "x86_64" => ("qemu-system-x86_64", "qemu-system-x86"),
-        "aarch64" => ("qemu-system-aarch64", "qemu-system-arm"),
-        other => return Err(DriverError::Architecture(other)),
+pub fn qemu_program(architecture: Architecture) -> Result<PathBuf, DriverError> {
+    let program = format!("qemu-system-{}", architecture.machine());
+    let package = match architecture {
+        Architecture::Amd64 => "qemu-system-x86",
+        Architecture::Arm64 => "qemu-system-arm",
     };
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
+        .map(|folder| folder.join(&program))
         .find(|candidate| candidate.is_file())
         .ok_or(DriverError::NoQemu { program, package })
 }

@@ -4,6 +4,7 @@
 //! below the edge never validates it again.
 
 pub mod agent_headers;
+mod architecture;
 mod arn;
 mod consumption;
 mod host;
@@ -13,6 +14,7 @@ mod protocol;
 mod runtime_kind;
 mod status;
 
+pub use architecture::{Architecture, UnknownArchitecture};
 pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
 pub use consumption::Consumption;
 pub use host::is_this_machine;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coracle_guest_proto::PORT_NAME;
-use coracle_types::SandboxId;
+use coracle_types::{Architecture, SandboxId};
 use serde_json::{Value, json};
 
 /// The channel's socket in the machine's folder.
@@ -87,9 +87,11 @@ pub struct NetworkCard {
 pub struct MachineConfig {
     /// Whose machine it is.
     pub sandbox: SandboxId,
-    /// The QEMU program.
+    /// What the guest is made for.
+    pub architecture: Architecture,
+    /// The QEMU program, for that architecture.
     pub qemu: PathBuf,
-    /// What executes the guest.
+    /// What executes the guest. Only one of the host's own architecture can have hardware virtualisation.
     pub accelerator: Accelerator,
     /// Processors.
     pub vcpus: u8,
@@ -97,7 +99,7 @@ pub struct MachineConfig {
     pub memory_mib: u32,
     /// Where its memory comes from.
     pub memory: Memory,
-    /// The guest kernel: an ELF image with a PVH entry, or a bzImage.
+    /// The guest kernel: an ELF image with a PVH entry, a bzImage, or for ARM an Image.
     pub kernel: PathBuf,
     /// The initramfs with the guest program.
     pub initramfs: PathBuf,
@@ -109,35 +111,45 @@ pub struct MachineConfig {
     pub network: Option<NetworkCard>,
 }
 
-/// How the processor architecture of this build shapes a machine.
-struct Platform {
+/// How its architecture shapes a machine.
+struct Board {
     machine: &'static str,
     console: &'static str,
+    /// The processor in emulation.
+    emulated: &'static str,
 }
 
-// Without a clock chip this kernel looks for one for two seconds.
-#[cfg(target_arch = "x86_64")]
-const PLATFORM: Platform = Platform {
-    machine: "microvm,rtc=on",
-    console: "ttyS0",
-};
-#[cfg(target_arch = "aarch64")]
-const PLATFORM: Platform = Platform {
-    machine: "virt,gic-version=max",
-    console: "ttyAMA0",
-};
+impl Board {
+    fn of(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Amd64 => Self {
+                // Without a clock chip this kernel looks for one for two seconds.
+                machine: "microvm,rtc=on",
+                console: "ttyS0",
+                emulated: "max",
+            },
+            Architecture::Arm64 => Self {
+                machine: "virt,gic-version=max",
+                console: "ttyAMA0",
+                // A server's, without what takes an emulator most time: signed pointers and scalable vectors.
+                emulated: "neoverse-n1",
+            },
+        }
+    }
+}
 
 impl MachineConfig {
     /// QEMU's arguments. Paths of sockets are relative to the machine's folder, because a socket's path has
     /// room for 107 bytes only.
     pub fn arguments(&self) -> Vec<String> {
+        let board = Board::of(self.architecture);
         let mut arguments = Vec::new();
         let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
         add("-name", machine_name(self.sandbox));
-        add("-machine", format!("{},memory-backend=memory", PLATFORM.machine));
+        add("-machine", format!("{},memory-backend=memory", board.machine));
         let (accelerator, processor) = match self.accelerator {
             Accelerator::Kvm => ("kvm", "host"),
-            Accelerator::Tcg => ("tcg", "max"),
+            Accelerator::Tcg => ("tcg", board.emulated),
         };
         add("-accel", accelerator.to_owned());
         add("-cpu", processor.to_owned());
@@ -153,7 +165,7 @@ impl MachineConfig {
         }
         add("-kernel", text(&self.kernel));
         add("-initrd", text(&self.initramfs));
-        add("-append", self.kernel_command_line());
+        add("-append", self.kernel_command_line(board.console));
         add("-chardev", server_socket("console", CONSOLE_SOCKET));
         add("-serial", "chardev:console".to_owned());
         add("-chardev", server_socket("qmp", QMP_SOCKET));
@@ -207,11 +219,8 @@ impl MachineConfig {
         .to_string()
     }
 
-    fn kernel_command_line(&self) -> String {
-        let mut line = format!(
-            "console={} reboot=t panic=-1 quiet cryptomgr.notests",
-            PLATFORM.console
-        );
+    fn kernel_command_line(&self, console: &str) -> String {
+        let mut line = format!("console={console} reboot=t panic=-1 quiet cryptomgr.notests");
         for argument in &self.kernel_arguments {
             line.push(' ');
             line.push_str(argument);
@@ -306,6 +315,7 @@ mod tests {
     fn config() -> MachineConfig {
         MachineConfig {
             sandbox: SandboxId::new(),
+            architecture: Architecture::Amd64,
             qemu: "/usr/bin/qemu-system-x86_64".into(),
             accelerator: Accelerator::Tcg,
             vcpus: 2,
@@ -350,6 +360,29 @@ mod tests {
         assert_eq!(
             (values(&hardware, "-accel"), values(&hardware, "-cpu")),
             (vec!["kvm"], vec!["host"])
+        );
+    }
+
+    #[test]
+    fn the_architecture_decides_machine_console_and_processor() {
+        let arguments = |architecture| {
+            MachineConfig {
+                architecture,
+                ..config()
+            }
+            .arguments()
+        };
+        let says = |arguments: &[String], option, text| values(arguments, option)[0].contains(text);
+        let amd64 = arguments(Architecture::Amd64);
+        assert!(says(&amd64, "-machine", "microvm,") && says(&amd64, "-append", "console=ttyS0 "));
+        let arm64 = arguments(Architecture::Arm64);
+        assert!(says(&arm64, "-machine", "virt,") && says(&arm64, "-append", "console=ttyAMA0 "));
+        assert_eq!(values(&arm64, "-cpu"), ["neoverse-n1"]);
+        let devices = |arguments: &[String]| values(arguments, "-device").join(" ");
+        assert_eq!(
+            devices(&amd64),
+            devices(&arm64),
+            "the guest finds the same devices"
         );
     }
 

@@ -1,6 +1,6 @@
 //! Kernel arguments for guests in emulation.
 //!
-//! An emulated guest reads the host's time stamp counter, and its kernel measures the counter's rate against an
+//! An emulated x86 guest reads the host's time stamp counter, and its kernel measures the counter's rate against an
 //! emulated timer. On a busy host that measurement fails, and a kernel without a rate hangs at boot. So the host
 //! measures its own counter and tells the guest.
 //!
@@ -10,17 +10,27 @@
 
 use std::time::{Duration, Instant};
 
+use coracle_types::Architecture;
+
 /// How long the counter is watched: long enough for an error of a few parts in a million.
 const WATCHED: Duration = Duration::from_millis(50);
 /// How often a reading is tried; the one that took least time counts.
 const TRIES: usize = 64;
 
-/// The kernel arguments with which a guest in emulation boots reliably and soon. Mitigations against
-/// speculation protect nothing there and cost time.
-pub async fn emulation_arguments() -> Vec<String> {
-    let mut arguments = ["no_timer_check", "mitigations=off", "tsc=reliable"]
-        .map(str::to_owned)
-        .to_vec();
+/// The kernel arguments with which a guest of this architecture boots reliably and soon in emulation. Mitigations
+/// against speculation protect nothing there and cost time.
+pub async fn emulation_arguments(guest: Architecture) -> Vec<String> {
+    let mut arguments = vec!["mitigations=off".to_owned()];
+    match guest {
+        Architecture::Amd64 => arguments.extend(time_stamp_arguments().await),
+        // It reads its timer's rate in a register.
+        Architecture::Arm64 => {}
+    }
+    arguments
+}
+
+async fn time_stamp_arguments() -> Vec<String> {
+    let mut arguments = ["no_timer_check", "tsc=reliable"].map(str::to_owned).to_vec();
     let first = reading();
     tokio::time::sleep(WATCHED).await;
     if let (Some(first), Some(last)) = (first, reading()) {
@@ -55,7 +65,7 @@ fn time_stamp_counter() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-/// Other processors tell their timer's rate in a register.
+/// What counts for the guest on another host, and how fast, its kernel has to find out.
 #[cfg(not(target_arch = "x86_64"))]
 fn reading() -> Option<Reading> {
     None
@@ -84,11 +94,17 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[tokio::test]
     async fn this_machines_rate_is_plausible() {
-        let arguments = emulation_arguments().await;
+        let arguments = emulation_arguments(Architecture::Amd64).await;
         let rate = arguments
             .iter()
             .find_map(|argument| argument.strip_prefix("tsc_early_khz="));
         let khz: u64 = rate.expect("a rate").parse().unwrap();
         assert!((100_000..10_000_000).contains(&khz), "{khz} kHz");
+    }
+
+    #[tokio::test]
+    async fn guests_without_a_time_stamp_counter_are_told_nothing_of_it() {
+        let arguments = emulation_arguments(Architecture::Arm64).await;
+        assert_eq!(arguments, ["mitigations=off"]);
     }
 }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use coracle_guest_proto::{PROBE_ANSWER, PROBE_ARGUMENT};
-use coracle_types::SandboxId;
+use coracle_types::{Architecture, SandboxId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -53,6 +53,8 @@ pub enum KvmVerdict {
 /// The question whether KVM works.
 #[derive(Debug, Clone)]
 pub struct KvmProbe {
+    /// This machine's own.
+    pub architecture: Architecture,
     /// The QEMU program.
     pub qemu: PathBuf,
     /// The guest kernel.
@@ -140,6 +142,7 @@ impl KvmProbe {
         std::fs::create_dir_all(&folder)?;
         let config = MachineConfig {
             sandbox,
+            architecture: self.architecture,
             qemu: self.qemu.clone(),
             accelerator: Accelerator::Kvm,
             vcpus: 1,
@@ -202,6 +205,7 @@ mod tests {
 
     fn probe(folder: &Path) -> KvmProbe {
         KvmProbe {
+            architecture: Architecture::Amd64,
             qemu: "qemu".into(),
             kernel: "kernel".into(),
             initramfs: "initramfs".into(),

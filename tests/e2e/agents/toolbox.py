@@ -163,6 +163,7 @@ class Handler(BaseHTTPRequestHandler):
                 "folder": os.getcwd(),
                 "pid": os.getpid(),
                 "python": sys.version_info[:2],
+                "machine": os.uname().machine,
                 "time": time.time(),
                 "random": os.urandom(16).hex(),
             }

@@ -62,6 +62,17 @@ class Layer:
     def file(self, name: str, path: Path, mode: int = 0o755) -> "Layer":
         return self.add(name, path.read_bytes(), mode=mode)
 
+    def debian(self, architecture: str, packages: str) -> "Layer":
+        """Packages of Debian with all they need, for any processor: unpacked, and nothing of them is run."""
+        command = ["mmdebstrap", "--variant=extract", f"--architectures={architecture}", f"--include={packages}"]
+        done = subprocess.run([*command, "bookworm", "-"], capture_output=True, timeout=900, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as unpacked:
+            for member in unpacked:
+                if not member.isdev():
+                    self._archive.addfile(member, unpacked.extractfile(member) if member.isreg() else None)
+        return self
+
     def archive(self) -> bytes:
         self._archive.close()
         return self._buffer.getvalue()

@@ -5,10 +5,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use coracle_types::RuntimeKind;
+use coracle_types::{Architecture, RuntimeKind};
 use serde::{Deserialize, Serialize};
 
-use super::debian::Variant;
+use super::debian::{Variant, Wanted};
 use super::{ImageError, ImageStore, current, make_current, read_manifest, rootfs, write_manifest};
 use crate::progress::Progress;
 use crate::{erofs, files, tar_tree};
@@ -185,7 +185,14 @@ impl ImageStore {
     fn bootstrap(&self, runtime: RuntimeKind, progress: &dyn Progress) -> Result<BaseImage, ImageError> {
         let suite = suite(runtime).ok_or(ImageError::NoRecipe(runtime))?;
         let folder = self.base_folder(runtime);
-        let archive = self.debian(suite, Variant::Essential, PACKAGES, &folder, progress)?;
+        let own = Architecture::host().ok_or(ImageError::Architecture(std::env::consts::ARCH))?;
+        let wanted = Wanted {
+            suite,
+            architecture: own,
+            packages: PACKAGES,
+            variant: Variant::Essential,
+        };
+        let archive = self.debian(&wanted, &folder, progress)?;
         let source = format!("Debian {suite}");
         self.convert(runtime, archive.path(), source, Origin::Debian, progress)
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use coracle_types::Architecture;
 use tempfile::NamedTempFile;
 
 use super::{ImageError, ImageStore};
@@ -34,29 +35,34 @@ pub(super) enum Variant {
     Extract,
 }
 
-/// Debian's name of the architecture this program runs on.
-pub(super) fn architecture() -> Result<&'static str, ImageError> {
-    match std::env::consts::ARCH {
-        "x86_64" => Ok("amd64"),
-        "aarch64" => Ok("arm64"),
-        other => Err(ImageError::Architecture(other)),
-    }
+/// What is taken from Debian.
+pub(super) struct Wanted<'a> {
+    pub(super) suite: &'a str,
+    /// Packages of another than the machine's own can be unpacked, but not installed.
+    pub(super) architecture: Architecture,
+    /// Separated by commas.
+    pub(super) packages: &'a str,
+    pub(super) variant: Variant,
 }
 
 impl ImageStore {
-    /// The files of `packages` and of what they depend on, from a suite with its updates, as a tar archive that is
-    /// written into `folder` and goes with the returned handle.
+    /// The files of the wanted packages and of what they depend on, from the suite with its updates, as a tar archive
+    /// that is written into `folder` and goes with the returned handle.
     pub(super) fn debian(
         &self,
-        suite: &str,
-        variant: Variant,
-        packages: &str,
+        wanted: &Wanted<'_>,
         folder: &Path,
         progress: &dyn Progress,
     ) -> Result<NamedTempFile, ImageError> {
         if !Path::new(KEYRING).is_file() {
             return Err(ImageError::KeyringMissing);
         }
+        let Wanted {
+            suite,
+            architecture,
+            packages,
+            variant,
+        } = wanted;
         let archive = files::draft_file(folder)?;
         let settings = files::draft_file(folder)?;
         fs::write(settings.path(), download_settings()?)?;
@@ -68,7 +74,7 @@ impl ImageStore {
             &format!("--variant={variant_name}"),
             "--format=tar",
             &format!("--include={packages}"),
-            &format!("--architectures={}", architecture()?),
+            &format!("--architectures={architecture}"),
         ])?;
         command
             .arg(assign("--aptopt", settings.path()))

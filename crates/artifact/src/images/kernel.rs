@@ -5,9 +5,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use coracle_types::Architecture;
 use serde::{Deserialize, Serialize};
 
-use super::debian::{Variant, architecture};
+use super::debian::{Variant, Wanted};
 use super::modules::{self, MICROVM_MODULES, NESTED_KVM_MODULES};
 use super::{ImageError, ImageStore, current, make_current, read_manifest, vmlinuz, write_manifest};
 use crate::files;
@@ -64,12 +65,12 @@ impl KernelImage {
 }
 
 impl ImageStore {
-    /// The guest kernel in use.
+    /// The guest kernel in use for this architecture.
     ///
     /// # Errors
     /// [`ImageError::NoKernel`] when there is none.
-    pub fn kernel(&self) -> Result<KernelImage, ImageError> {
-        let folder = current(&self.folder.join("kernel"))?.ok_or(ImageError::NoKernel)?;
+    pub fn kernel(&self, architecture: Architecture) -> Result<KernelImage, ImageError> {
+        let folder = current(&self.kernels(architecture))?.ok_or(ImageError::NoKernel(architecture))?;
         let manifest = read_manifest(&folder)?;
         Ok(KernelImage { folder, manifest })
     }
@@ -78,31 +79,53 @@ impl ImageStore {
     ///
     /// # Errors
     /// When a tool is missing or fails, or the package is not what it should be.
-    pub fn build_kernel(&self, progress: &dyn Progress) -> Result<KernelImage, ImageError> {
-        let _lock = self.lock("kernel", progress)?;
-        self.fetch_kernel(progress)
+    pub fn build_kernel(
+        &self,
+        architecture: Architecture,
+        progress: &dyn Progress,
+    ) -> Result<KernelImage, ImageError> {
+        let _lock = self.lock(&kernels_name(architecture), progress)?;
+        self.fetch_kernel(architecture, progress)
     }
 
-    /// The guest kernel in use; downloads one where there is none.
+    /// The guest kernel in use for this architecture; downloads one where there is none.
     ///
     /// # Errors
     /// As for [`ImageStore::build_kernel`].
-    pub fn ensure_kernel(&self, progress: &dyn Progress) -> Result<KernelImage, ImageError> {
-        match self.kernel() {
-            Err(ImageError::NoKernel) => {}
+    pub fn ensure_kernel(
+        &self,
+        architecture: Architecture,
+        progress: &dyn Progress,
+    ) -> Result<KernelImage, ImageError> {
+        match self.kernel(architecture) {
+            Err(ImageError::NoKernel(_)) => {}
             found => return found,
         }
-        let _lock = self.lock("kernel", progress)?;
-        match self.kernel() {
-            Err(ImageError::NoKernel) => self.fetch_kernel(progress),
+        let _lock = self.lock(&kernels_name(architecture), progress)?;
+        match self.kernel(architecture) {
+            Err(ImageError::NoKernel(_)) => self.fetch_kernel(architecture, progress),
             made_meanwhile => made_meanwhile,
         }
     }
 
-    fn fetch_kernel(&self, progress: &dyn Progress) -> Result<KernelImage, ImageError> {
-        let kernels = self.folder.join("kernel");
-        let package = format!("linux-image-cloud-{}", architecture()?);
-        let archive = self.debian(SUITE, Variant::Extract, &package, &kernels, progress)?;
+    pub(super) fn kernels(&self, architecture: Architecture) -> PathBuf {
+        self.folder.join(kernels_name(architecture))
+    }
+
+    fn fetch_kernel(
+        &self,
+        architecture: Architecture,
+        progress: &dyn Progress,
+    ) -> Result<KernelImage, ImageError> {
+        let kernels = self.kernels(architecture);
+        fs::create_dir_all(&kernels)?;
+        let wanted = Wanted {
+            suite: SUITE,
+            architecture,
+            packages: &format!("linux-image-cloud-{architecture}"),
+            variant: Variant::Extract,
+        };
+        let archive = self.debian(&wanted, &kernels, progress)?;
 
         progress.step("Preparing the guest kernel", None);
         let (tree, contents) = tar_tree::read_tar(archive.path())?;
@@ -114,6 +137,15 @@ impl ImageStore {
         files::publish_folder(draft, &folder)?;
         make_current(&kernels, &manifest.release)?;
         Ok(KernelImage { folder, manifest })
+    }
+}
+
+/// What the folder of an architecture's kernels is called.
+fn kernels_name(architecture: Architecture) -> String {
+    if Architecture::host() == Some(architecture) {
+        "kernel".to_owned()
+    } else {
+        format!("kernel-{architecture}")
     }
 }
 

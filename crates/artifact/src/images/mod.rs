@@ -3,6 +3,7 @@
 //! ```text
 //! kernel/<release>/        vmlinuz, vmlinux, modules/*.ko, manifest.json
 //! kernel/current           the release in use
+//! kernel-<architecture>/   as kernel/, for another than this machine's processor
 //! base/<RUNTIME>/<id>/     rootfs.erofs, manifest.json; <id> begins the image's SHA-256
 //! base/<RUNTIME>/current   the id in use
 //! initramfs/, scratch/     made from the above by `crate::initramfs` and `crate::scratch`
@@ -22,7 +23,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use coracle_types::RuntimeKind;
+use coracle_types::{Architecture, RuntimeKind};
 
 use crate::command::CommandError;
 use crate::erofs::ErofsError;
@@ -48,9 +49,9 @@ pub enum ImageError {
         /// The command that adds one.
         command: String,
     },
-    /// No guest kernel.
-    #[error("no guest kernel on this server; add one with `coracle image build kernel`")]
-    NoKernel,
+    /// No guest kernel for this architecture.
+    #[error("no guest kernel for {0} on this server; add one with `coracle image build kernel --arch {0}`")]
+    NoKernel(Architecture),
     /// There is no recipe for this runtime.
     #[error("no recipe to build a base image for {0}; add one with `coracle image add {0} --tar FILE`")]
     NoRecipe(RuntimeKind),
@@ -120,15 +121,14 @@ impl ImageStore {
             folder: folder.into(),
             mirror,
         };
-        for inner in ["kernel", "base", "locks"] {
+        for inner in ["base", "locks"] {
             fs::create_dir_all(store.folder.join(inner))?;
             files::sweep_drafts(&store.folder.join(inner))?;
         }
-        for runtime in RuntimeKind::ALL {
-            let folder = store.base_folder(runtime);
-            if folder.is_dir() {
-                files::sweep_drafts(&folder)?;
-            }
+        let kernels = Architecture::ALL.map(|architecture| store.kernels(architecture));
+        let bases = RuntimeKind::ALL.map(|runtime| store.base_folder(runtime));
+        for folder in kernels.iter().chain(&bases).filter(|folder| folder.is_dir()) {
+            files::sweep_drafts(folder)?;
         }
         Ok(store)
     }

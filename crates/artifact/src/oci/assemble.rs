@@ -132,7 +132,7 @@ fn start(
         gid: account.gid,
         groups: account.groups,
     };
-    entry_point::check(&start, tree, contents)?;
+    entry_point::check(&start, configuration.architecture, tree, contents)?;
     Ok(start)
 }
 

@@ -1,8 +1,10 @@
 //! Whether an image's program can be started at all, found out before any machine boots: that it is there, may be
-//! executed, is for this processor, and that what it needs to be loaded is in the image too. The kernel's own answer,
+//! executed, is for the right processor, and that what it needs to be loaded is in the image too. The kernel's own answer,
 //! "No such file or directory", says neither which file nor why.
 
 use std::io;
+
+use coracle_types::Architecture;
 
 use super::assemble::Contents;
 use super::store::ImageStart;
@@ -38,7 +40,7 @@ pub enum EntryPointError {
     Processor {
         program: String,
         found: String,
-        wanted: &'static str,
+        wanted: Architecture,
     },
     #[error("the image's entry point could not be read")]
     Read(#[source] io::Error),
@@ -48,8 +50,13 @@ fn searched(path: Option<&str>) -> String {
     path.map_or_else(String::new, |path| format!(" (PATH is {path})"))
 }
 
-/// Checks the program that `start` names.
-pub(super) fn check(start: &ImageStart, tree: &Tree, contents: &mut Contents) -> Result<(), EntryPointError> {
+/// Checks the program that `start` names, for machines of this architecture.
+pub(super) fn check(
+    start: &ImageStart,
+    architecture: Architecture,
+    tree: &Tree,
+    contents: &mut Contents,
+) -> Result<(), EntryPointError> {
     let program = start.command.first().ok_or(EntryPointError::None)?;
     let mut place = find(program, start, tree)?;
     for depth in 0..MAX_DEPTH {
@@ -60,13 +67,13 @@ pub(super) fn check(start: &ImageStart, tree: &Tree, contents: &mut Contents) ->
             .read(tree, place.as_bytes(), HEAD)
             .map_err(EntryPointError::Read)?
             .unwrap_or_default();
-        let (needed, hint) = match interpreter(&head) {
+        let (needed, hint) = match interpreter(&head, architecture) {
             Interpreter::None => return Ok(()),
             Interpreter::Foreign(found) => {
                 return Err(EntryPointError::Processor {
                     program: program.clone(),
                     found,
-                    wanted: super::host_architecture(),
+                    wanted: architecture,
                 });
             }
             Interpreter::Script(path) => (path, "; a base image without a shell runs no scripts"),
@@ -132,7 +139,7 @@ enum Interpreter {
     Foreign(String),
 }
 
-fn interpreter(head: &[u8]) -> Interpreter {
+fn interpreter(head: &[u8], architecture: Architecture) -> Interpreter {
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
@@ -141,11 +148,11 @@ fn interpreter(head: &[u8]) -> Interpreter {
             .next()
             .map_or(Interpreter::None, |path| Interpreter::Script(path.to_owned()));
     }
-    elf(head).unwrap_or(Interpreter::None)
+    elf(head, architecture).unwrap_or(Interpreter::None)
 }
 
 /// Reads the head of a 64-bit little-endian ELF file.
-fn elf(head: &[u8]) -> Option<Interpreter> {
+fn elf(head: &[u8], architecture: Architecture) -> Option<Interpreter> {
     const PROGRAM_HEADERS_OFFSET: usize = 0x20;
     const INTERPRETER: u32 = 3;
     let half = |at: usize| Some(u16::from_le_bytes(head.get(at..at + 2)?.try_into().ok()?));
@@ -158,12 +165,13 @@ fn elf(head: &[u8]) -> Option<Interpreter> {
         return None;
     }
     let machine = half(0x12)?;
-    let (own, name) = match machine {
-        0x3e => ("x86_64", "amd64"),
-        0xb7 => ("aarch64", "arm64"),
-        _ => ("", "unknown"),
+    let found = match machine {
+        0x3e => Some(Architecture::Amd64),
+        0xb7 => Some(Architecture::Arm64),
+        _ => None,
     };
-    if own != std::env::consts::ARCH {
+    if found != Some(architecture) {
+        let name = found.map_or("unknown", Architecture::as_str);
         return Some(Interpreter::Foreign(name.to_owned()));
     }
     let (table, size, count) = (long(PROGRAM_HEADERS_OFFSET)?, half(0x36)?, half(0x38)?);
@@ -183,22 +191,28 @@ fn elf(head: &[u8]) -> Option<Interpreter> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::Architecture::Amd64;
     use super::*;
 
     #[test]
     fn scripts_name_their_interpreter() {
         assert_eq!(
-            interpreter(b"#! /bin/sh -e\nexit 0\n"),
+            interpreter(b"#! /bin/sh -e\nexit 0\n", Amd64),
             Interpreter::Script("/bin/sh".to_owned())
         );
-        assert_eq!(interpreter(b"#!\n"), Interpreter::None);
-        assert_eq!(interpreter(b"plain text"), Interpreter::None);
+        assert_eq!(interpreter(b"#!\n", Amd64), Interpreter::None);
+        assert_eq!(interpreter(b"plain text", Amd64), Interpreter::None);
     }
 
     #[test]
     fn this_program_names_its_loader() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(matches!(interpreter(&own[..8192]), Interpreter::Loader(path) if path.contains("ld-linux")));
+        let (own, host) = (&own[..8192], Architecture::host().unwrap());
+        assert!(matches!(interpreter(own, host), Interpreter::Loader(path) if path.contains("ld-linux")));
+        assert_eq!(
+            interpreter(own, host.other()),
+            Interpreter::Foreign(host.as_str().to_owned())
+        );
     }
 
     proptest! {
@@ -206,7 +220,7 @@ mod tests {
         fn any_head_is_read(tail in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut head = b"\x7fELF\x02\x01".to_vec();
             head.extend(tail);
-            interpreter(&head);
+            interpreter(&head, Amd64);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use coracle_types::Architecture;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 
 /// Largest index, manifest or configuration, in bytes.
@@ -25,8 +26,16 @@ pub enum ManifestError {
     },
     #[error("the image is in Docker's old format, schema 1; build and push it again with a current tool")]
     OldSchema,
-    #[error("there is no image for linux/{wanted}; there is one for: {}", has.join(", "))]
-    NoPlatform { wanted: String, has: Vec<String> },
+    #[error(
+        "there is no image for {}; there is one for: {}{}",
+        named(wanted).join(" or "),
+        has.join(", "),
+        remedy(wanted, has)
+    )]
+    NoPlatform {
+        wanted: Vec<Architecture>,
+        has: Vec<String>,
+    },
     #[error("there are several images; name one of: {}", .0.join(", "))]
     Ambiguous(Vec<String>),
     #[error("an index within an index is not supported")]
@@ -39,6 +48,35 @@ pub enum ManifestError {
     Digest(String),
     #[error("{0:?} is no layer of a file system, but of type {1}")]
     NotALayer(String, String),
+}
+
+fn named(architectures: &[Architecture]) -> Vec<String> {
+    architectures.iter().copied().map(platform).collect()
+}
+
+fn platform(architecture: Architecture) -> String {
+    format!("linux/{architecture}")
+}
+
+/// What would let one of these platforms run, if anything would.
+fn remedy(wanted: &[Architecture], has: &[String]) -> &'static str {
+    let runs = |architecture: &Architecture| {
+        !wanted.contains(architecture) && has.contains(&platform(*architecture))
+    };
+    if Architecture::ALL.iter().any(runs) {
+        "; build the image for the server's processor, or have the operator set other_architectures = true in \
+         [containers] to run it in emulation, which is slow"
+    } else {
+        ""
+    }
+}
+
+/// That an image is for another architecture than is wanted.
+pub(super) fn no_platform(wanted: &[Architecture], has: Architecture) -> ManifestError {
+    ManifestError::NoPlatform {
+        wanted: wanted.to_vec(),
+        has: vec![platform(has)],
+    }
 }
 
 /// What a reference leads to.
@@ -78,22 +116,33 @@ pub(super) fn document(bytes: &[u8]) -> Result<Document, ManifestError> {
     Ok(Document::Manifest(Box::new(manifest)))
 }
 
-/// The manifest for this architecture, in the words of OCI (`amd64`, `arm64`); `name` decides between several images.
+/// The manifest for the first of these architectures that there is one for; `name` decides between several images.
 pub(super) fn choose<'a>(
     index: &'a ImageIndex,
-    architecture: &str,
+    architectures: &[Architecture],
     name: Option<&str>,
 ) -> Result<&'a Descriptor, ManifestError> {
     // An image of one platform need not say which; its configuration does.
-    let fits = |it: &&Descriptor| {
+    let fits = |it: &Descriptor, architecture: Architecture| {
         it.platform().as_ref().is_none_or(|platform| {
-            platform.os().to_string() == "linux" && platform.architecture().to_string() == architecture
+            platform.os().to_string() == "linux"
+                && platform.architecture().to_string() == architecture.as_str()
         })
     };
-    let fitting: Vec<&Descriptor> = index.manifests().iter().filter(fits).collect();
+    let fitting: Vec<&Descriptor> = architectures
+        .iter()
+        .map(|architecture| {
+            index
+                .manifests()
+                .iter()
+                .filter(|it| fits(it, *architecture))
+                .collect()
+        })
+        .find(|fitting: &Vec<_>| !fitting.is_empty())
+        .unwrap_or_default();
     let [first, rest @ ..] = fitting.as_slice() else {
         return Err(ManifestError::NoPlatform {
-            wanted: architecture.to_owned(),
+            wanted: architectures.to_vec(),
             has: platforms(index),
         });
     };
@@ -140,6 +189,7 @@ fn platforms(index: &ImageIndex) -> Vec<String> {
 /// What is used of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Configuration {
+    pub(super) architecture: Architecture,
     /// Digests of the layers' archives, lowest first.
     pub(super) diff_ids: Vec<String>,
     pub(super) user: String,
@@ -149,23 +199,25 @@ pub(super) struct Configuration {
     pub(super) working_directory: String,
 }
 
-/// Reads the configuration of an image with this many layers.
+/// Reads the configuration of an image with this many layers, for one of these architectures.
 pub(super) fn configuration(
     bytes: &[u8],
     layers: usize,
-    architecture: &str,
+    architectures: &[Architecture],
 ) -> Result<Configuration, ManifestError> {
     let image: ImageConfiguration =
         serde_json::from_slice(bytes).map_err(|source| ManifestError::Malformed {
             what: "configuration",
             source,
         })?;
-    if image.os().to_string() != "linux" || image.architecture().to_string() != architecture {
+    let found = image.architecture().to_string();
+    let mut fitting = architectures.iter().filter(|one| one.as_str() == found);
+    let (Some(architecture), "linux") = (fitting.next(), image.os().to_string().as_str()) else {
         return Err(ManifestError::NoPlatform {
-            wanted: architecture.to_owned(),
-            has: vec![format!("{}/{}", image.os(), image.architecture())],
+            wanted: architectures.to_vec(),
+            has: vec![format!("{}/{found}", image.os())],
         });
-    }
+    };
     let diff_ids = image.rootfs().diff_ids();
     if diff_ids.len() != layers {
         return Err(ManifestError::LayersDisagree {
@@ -181,6 +233,7 @@ pub(super) fn configuration(
     let variables = list(config.env());
     let folder = config.working_dir().clone().unwrap_or_default();
     Ok(Configuration {
+        architecture: *architecture,
         diff_ids: diff_ids.clone(),
         user: config.user().clone().unwrap_or_default(),
         environment: variables
@@ -201,19 +254,11 @@ pub(super) fn hexadecimal(digest: &str) -> Result<&str, ManifestError> {
         .ok_or_else(|| ManifestError::Digest(digest.to_owned()))
 }
 
-/// This machine's architecture in the words of OCI.
-pub fn host_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
+    use super::Architecture::{Amd64, Arm64};
     use super::*;
 
     fn index(manifests: &[Value]) -> ImageIndex {
@@ -231,35 +276,56 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_architecture_is_chosen_and_what_there_is_instead_is_named() {
+    fn the_first_architecture_that_is_there_is_chosen() {
         let both = index(&[
             entry("linux", "arm64", 'a'),
             entry("linux", "amd64", 'b'),
             entry("unknown", "unknown", 'c'),
         ]);
-        let digest = |architecture| choose(&both, architecture, None).map(|it| it.digest().to_string());
-        assert!(digest("amd64").unwrap().ends_with('b'));
-        assert!(digest("arm64").unwrap().ends_with('a'));
+        let digest = |index, architectures: &[Architecture]| {
+            choose(index, architectures, None).unwrap().digest().to_string()
+        };
+        assert!(digest(&both, &[Amd64, Arm64]).ends_with('b'));
+        assert!(digest(&both, &[Arm64, Amd64]).ends_with('a'));
+        let one = index(&[entry("linux", "arm64", 'a'), entry("linux", "s390x", 'd')]);
+        assert!(digest(&one, &[Amd64, Arm64]).ends_with('a'));
+    }
+
+    #[test]
+    fn a_missing_platform_names_what_there_is_and_what_would_help() {
+        let refused = |architectures: &[&str], wanted: &[Architecture]| {
+            let entries: Vec<Value> = architectures
+                .iter()
+                .map(|architecture| entry("linux", architecture, 'a'))
+                .collect();
+            choose(&index(&entries), wanted, None).unwrap_err().to_string()
+        };
         assert_eq!(
-            digest("s390x").unwrap_err().to_string(),
-            "there is no image for linux/s390x; there is one for: linux/amd64, linux/arm64"
+            refused(&["s390x", "riscv64"], &[Amd64]),
+            "there is no image for linux/amd64; there is one for: linux/riscv64, linux/s390x"
         );
+        let other = refused(&["arm64"], &[Amd64]);
+        assert!(
+            other.contains("linux/arm64; ") && other.contains("other_architectures"),
+            "{other}"
+        );
+        assert!(!refused(&["s390x"], &[Amd64, Arm64]).contains("other_architectures"));
     }
 
     #[test]
     fn an_image_without_platform_is_taken_if_it_is_the_only_one() {
         let mut bare = entry("linux", "amd64", 'a');
         bare.as_object_mut().unwrap().remove("platform");
-        assert!(choose(&index(std::slice::from_ref(&bare)), "amd64", None).is_ok());
+        assert!(choose(&index(std::slice::from_ref(&bare)), &[Amd64], None).is_ok());
         let mut named = bare.clone();
         named["annotations"] = json!({"org.opencontainers.image.ref.name": "one"});
         let mut other = bare;
         other["annotations"] = json!({"org.opencontainers.image.ref.name": "two"});
         let two = index(&[named, other]);
         assert!(
-            matches!(choose(&two, "amd64", None), Err(ManifestError::Ambiguous(names)) if names == ["one", "two"])
+            matches!(choose(&two, &[Amd64], None), Err(ManifestError::Ambiguous(names)) if names == ["one", "two"])
         );
-        assert!(choose(&two, "amd64", Some("two")).is_ok());
+        assert!(choose(&two, &[Amd64], Some("two")).is_ok());
     }
 
     fn config(more: Value) -> Value {
@@ -275,14 +341,15 @@ mod tests {
             json!({"Entrypoint": ["/run"], "Cmd": ["--fast"], "Env": ["A=b=c", "odd"], "WorkingDir": "app/",
             "Labels": null, "Volumes": null, "ExposedPorts": {"8080/tcp": {}}}),
         );
-        let read = configuration(text.to_string().as_bytes(), 1, "amd64").unwrap();
+        let read = configuration(text.to_string().as_bytes(), 1, &[Arm64, Amd64]).unwrap();
+        assert_eq!(read.architecture, Amd64);
         assert_eq!(read.command, ["/run", "--fast"]);
         assert_eq!(
             read.environment,
             BTreeMap::from([("A".to_owned(), "b=c".to_owned())])
         );
         assert_eq!(read.working_directory, "/app");
-        let empty = configuration(config(Value::Null).to_string().as_bytes(), 1, "amd64").unwrap();
+        let empty = configuration(config(Value::Null).to_string().as_bytes(), 1, &[Amd64]).unwrap();
         assert_eq!((empty.working_directory.as_str(), empty.user.as_str()), ("/", ""));
     }
 
@@ -290,12 +357,12 @@ mod tests {
     fn a_configuration_that_does_not_fit_the_image_is_refused() {
         let text = config(Value::Null).to_string();
         let refused = |text: &str, layers, architecture| {
-            configuration(text.as_bytes(), layers, architecture)
+            configuration(text.as_bytes(), layers, &[architecture])
                 .unwrap_err()
                 .to_string()
         };
-        assert!(refused(&text, 2, "amd64").contains("2 layers"));
-        assert!(refused(&text, 1, "arm64").contains("linux/amd64"));
-        assert!(refused(&text.replace(&"a".repeat(64), "../../etc"), 1, "amd64").contains("SHA-256"));
+        assert!(refused(&text, 2, Amd64).contains("2 layers"));
+        assert!(refused(&text, 1, Arm64).contains("linux/amd64"));
+        assert!(refused(&text.replace(&"a".repeat(64), "../../etc"), 1, Amd64).contains("SHA-256"));
     }
 }

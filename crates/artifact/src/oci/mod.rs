@@ -41,7 +41,7 @@ pub use entry_point::EntryPointError;
 pub use error::OciError;
 pub use layer::LayerError;
 pub use layout::LayoutError;
-pub use manifest::{ManifestError, host_architecture};
+pub use manifest::ManifestError;
 pub use pull::PullSettings;
 pub use registry::{CredentialError, Credentials, RegistryError, RegistryHost, RegistrySettings};
 pub use store::{Collected, ImageStart, OciStore, StoredImage};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use coracle_types::Architecture;
 use futures::{StreamExt as _, TryStreamExt as _};
 use oci_spec::distribution::Reference;
 use oci_spec::image::{Descriptor, ImageManifest};
@@ -18,7 +19,7 @@ use super::assemble::assemble;
 use super::error::OciError;
 use super::layer;
 use super::layout::{Layout, Piece};
-use super::manifest::{self, Configuration, Document, MAX_DOCUMENT, ManifestError, host_architecture};
+use super::manifest::{self, Configuration, Document, MAX_DOCUMENT, ManifestError};
 use super::registry::{RegistrySettings, Repository};
 use super::store::{OciStore, Record, StoredImage, digits, format, image_in, layer_name};
 use crate::files;
@@ -29,6 +30,8 @@ const CONCURRENT_LAYERS: usize = 3;
 /// What is pulled, and how much of it.
 #[derive(Debug, Clone)]
 pub struct PullSettings {
+    /// What processors an image may be for, the most wanted first.
+    pub architectures: Vec<Architecture>,
     /// How registries are reached.
     pub registries: RegistrySettings,
     /// Most bytes of an image, compressed or unpacked.
@@ -40,6 +43,7 @@ pub struct PullSettings {
 impl Default for PullSettings {
     fn default() -> Self {
         Self {
+            architectures: Architecture::host().into_iter().collect(),
             registries: RegistrySettings::default(),
             max_image: 16 * 1024 * 1024 * 1024,
             timeout: Duration::from_secs(60 * 60),
@@ -82,14 +86,18 @@ struct Found {
 }
 
 impl OciStore {
-    /// The image that `uri` means: an imported one, or else what the registry in it has for this machine's processor.
+    /// The image that `uri` means: an imported one, or else what the registry in it has for the processors wanted.
     ///
     /// # Errors
     /// When there is none that can run here; [`OciError::is_local`] tells whose doing that is.
     pub async fn pull(&self, uri: &str, settings: &PullSettings) -> Result<StoredImage, OciError> {
         let reference = parse(uri)?;
         if let Some(imported) = self.named(&reference.whole())? {
-            return Ok(imported);
+            return if settings.architectures.contains(&imported.architecture) {
+                Ok(imported)
+            } else {
+                Err(manifest::no_platform(&settings.architectures, imported.architecture).into())
+            };
         }
         let pulling = async {
             let repository = Repository::open(&settings.registries, &reference).await?;
@@ -139,7 +147,7 @@ impl OciStore {
         settings: &PullSettings,
     ) -> Result<StoredImage, OciError> {
         let begun = Instant::now();
-        let found = find(source, root, name).await?;
+        let found = find(source, root, name, &settings.architectures).await?;
         let digest = found.digest.clone();
         let _alone = self.flights.alone(&format!("image {digest}")).await;
         if let Some(image) = self.current(&digest)? {
@@ -265,6 +273,7 @@ impl OciStore {
             let record = Record {
                 format: format(),
                 reference: called,
+                architecture: found.configuration.architecture,
                 disks: assembled
                     .disks
                     .iter()
@@ -280,14 +289,18 @@ impl OciStore {
     }
 }
 
-/// Follows an index to the manifest for this machine, and reads the configuration.
-async fn find(source: &Source, root: &[u8], name: Option<&str>) -> Result<Found, OciError> {
-    let architecture = host_architecture();
+/// Follows an index to the manifest for the first of these architectures, and reads the configuration.
+async fn find(
+    source: &Source,
+    root: &[u8],
+    name: Option<&str>,
+    architectures: &[Architecture],
+) -> Result<Found, OciError> {
     let (mut bytes, mut document) = (root.to_vec(), manifest::document(root)?);
     // A layout has an index of its own, around that of the image.
     for _ in 0..2 {
         if let Document::Index(index) = &document {
-            let chosen = manifest::choose(index, architecture, name)?;
+            let chosen = manifest::choose(index, architectures, name)?;
             bytes = source.small(chosen, Kind::Manifest).await?;
             document = manifest::document(&bytes)?;
         }
@@ -296,7 +309,7 @@ async fn find(source: &Source, root: &[u8], name: Option<&str>) -> Result<Found,
         return Err(ManifestError::NestedIndex.into());
     };
     let configuration = source.small(manifest.config(), Kind::Blob).await?;
-    let configuration = manifest::configuration(&configuration, manifest.layers().len(), architecture)?;
+    let configuration = manifest::configuration(&configuration, manifest.layers().len(), architectures)?;
     Ok(Found {
         digest: hex::encode(Sha256::digest(&bytes)),
         manifest: *manifest,

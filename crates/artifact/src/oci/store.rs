@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use coracle_types::Architecture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -53,6 +54,9 @@ pub(super) struct Record {
     pub(super) format: String,
     /// The reference it was first found by.
     pub(super) reference: String,
+    /// What processors it is for. Images from before this was noted are for this machine's own.
+    #[serde(default = "own_architecture")]
+    pub(super) architecture: Architecture,
     /// Diff ids of its layers in hexadecimal, the lowest first.
     pub(super) layers: Vec<String>,
     /// Those that are disks of their own, in the order of the image's devices, by the names of their folders.
@@ -62,6 +66,11 @@ pub(super) struct Record {
     pub(super) start: ImageStart,
 }
 
+fn own_architecture() -> Architecture {
+    // On others no image was ever made.
+    Architecture::host().unwrap_or(Architecture::Amd64)
+}
+
 /// An image that machines can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredImage {
@@ -69,6 +78,8 @@ pub struct StoredImage {
     pub digest: String,
     /// The reference it was first found by.
     pub reference: String,
+    /// What processors it is for.
+    pub architecture: Architecture,
     /// The EROFS image.
     pub image: PathBuf,
     /// Its further devices, in order.
@@ -279,6 +290,7 @@ impl OciStore {
         StoredImage {
             digest: digest.to_owned(),
             reference: record.reference,
+            architecture: record.architecture,
             image: image_in(&self.image_folder(digest)),
             disks: record.disks.iter().map(disk).collect(),
             size: record.size,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coracle_artifact::Progress;
-use coracle_artifact::images::ImageStore;
+use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::{OciStore, PullSettings};
-use coracle_types::RuntimeKind;
+use coracle_server::drivers;
+use coracle_types::{Architecture, RuntimeKind};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{CommandResult, output};
@@ -21,6 +22,7 @@ const STANDARD: [Target; 3] = [
 /// Examples:
 ///   coracle image build                           kernel and Python base images, whatever is missing
 ///   coracle image build PYTHON_3_13 --again       a newer base image
+///   coracle image build kernel --arch arm64       what images for another processor need
 ///   coracle image add PYTHON_3_12 --tar root.tar  a base image of your own
 ///   coracle image import agent.tar --name registry.example.com/team/agent:1
 ///                                                 a container image without a registry
@@ -50,6 +52,9 @@ enum Command {
         /// Build even if it is there, to get newer packages.
         #[arg(long)]
         again: bool,
+        /// Processor that the kernel is for, instead of this machine's: amd64 or arm64.
+        #[arg(long, value_name = "ARCH")]
+        arch: Option<Architecture>,
     },
     /// Use a root file system of your own for a runtime.
     Add {
@@ -102,14 +107,16 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
     let containers = || OciStore::open(data_dir.join("containers"));
     let images = ImageStore::open(&folder, arguments.mirror)?;
     match arguments.command {
-        Command::Build { targets, again } => {
-            let targets = if targets.is_empty() {
-                STANDARD.to_vec()
-            } else {
-                targets
+        Command::Build { targets, again, arch } => {
+            let own = drivers::own_architecture()?;
+            let arch = arch.unwrap_or(own);
+            let targets: &[Target] = match targets.as_slice() {
+                [] if arch == own => &STANDARD,
+                [] => &[Target::Kernel],
+                named => named,
             };
             for target in targets {
-                build(&images, target, again)?;
+                build(&images, *target, arch, again)?;
             }
         }
         Command::Add { runtime, tar } => {
@@ -123,8 +130,19 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
                 .enable_all()
                 .build()?;
             let import = containers()?;
-            let image = runtime.block_on(import.import(&path, Some(&name), &PullSettings::default()))?;
+            let own = drivers::own_architecture()?;
+            let settings = PullSettings {
+                architectures: vec![own, own.other()],
+                ..PullSettings::default()
+            };
+            let image = runtime.block_on(import.import(&path, Some(&name), &settings))?;
             output::data(format!("{name}  sha256:{}", image.digest));
+            if image.architecture != own {
+                output::progress(format!(
+                    "the image is for linux/{}: it runs where other_architectures = true in [containers]",
+                    image.architecture
+                ));
+            }
         }
         Command::List => {
             list(&images)?;
@@ -135,16 +153,23 @@ pub(crate) fn run(arguments: Arguments) -> CommandResult {
     Ok(())
 }
 
-fn build(images: &ImageStore, target: Target, again: bool) -> CommandResult {
+fn build(images: &ImageStore, target: Target, arch: Architecture, again: bool) -> CommandResult {
     let bar = Bar::start();
     let (name, path) = match target {
         Target::Kernel => {
             let kernel = if again {
-                images.build_kernel(&bar)?
+                images.build_kernel(arch, &bar)?
             } else {
-                images.ensure_kernel(&bar)?
+                images.ensure_kernel(arch, &bar)?
             };
             ("kernel".to_owned(), kernel.vmlinuz())
+        }
+        Target::Runtime(runtime) if Architecture::host() != Some(arch) => {
+            return Err(format!(
+                "{runtime} cannot be built for {arch}: code runs on this machine's own processor; only container images \
+                 run on others"
+            )
+            .into());
         }
         Target::Runtime(runtime) => {
             let image = if again {
@@ -161,9 +186,13 @@ fn build(images: &ImageStore, target: Target, again: bool) -> CommandResult {
 }
 
 fn list(images: &ImageStore) -> CommandResult {
-    match images.kernel() {
-        Ok(kernel) => output::data(format!("kernel       {}", kernel.release())),
-        Err(error) => output::data(format!("kernel       none: {error}")),
+    for architecture in Architecture::ALL {
+        let is_own = Architecture::host() == Some(architecture);
+        match images.kernel(architecture) {
+            Ok(kernel) => output::data(format!("kernel       {}", kernel.release())),
+            Err(ImageError::NoKernel(_)) if !is_own => {}
+            Err(error) => output::data(format!("kernel       none: {error}")),
+        }
     }
     for image in images.bases()? {
         let state = if image.current { "" } else { "  (superseded)" };
@@ -190,8 +219,8 @@ fn list_containers(containers: &OciStore) -> CommandResult {
             names => format!("imported as {}", names.join(", ")),
         };
         output::data(format!(
-            "container    sha256:{}  {mib} MiB  {} layers  {origin}",
-            image.digest, image.layers
+            "container    sha256:{}  {}  {mib} MiB  {} layers  {origin}",
+            image.digest, image.architecture, image.layers
         ));
     }
     Ok(())

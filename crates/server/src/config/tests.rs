@@ -72,6 +72,20 @@ fn registries_have_names_with_dots_and_ports() {
 }
 
 #[test]
+fn images_for_another_processor_are_wanted_only_where_there_is_none_for_the_own() {
+    let architectures = |text: &str| {
+        toml::from_str::<Config>(text)
+            .unwrap()
+            .pull_settings()
+            .architectures
+    };
+    let own = Architecture::host().unwrap();
+    assert_eq!(architectures(""), [own]);
+    let allowed = "[containers]\nother_architectures = true\n";
+    assert_eq!(architectures(allowed), [own, own.other()]);
+}
+
+#[test]
 fn the_secret_of_the_remote_s3_is_not_printed() {
     let config: Config =
         toml::from_str("[s3]\nregion = \"r\"\naccess_key_id = \"a\"\nsecret_access_key = \"hunter2\"\n")

@@ -8,18 +8,13 @@ use crate::sandbox::{Connection, agent, guest_program, patiently};
 use coracle_artifact::images::ImageStore;
 use coracle_artifact::oci::OciStore;
 use coracle_guest_proto::message::Request;
-use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver};
+use coracle_supervisor::driver::microvm::{AcceleratorChoice, MicrovmConfig, MicrovmDriver, Programs};
 use coracle_supervisor::driver::{
     AgentHook, AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec,
 };
-use coracle_types::{RuntimeKind, SandboxId};
+use coracle_types::{Architecture, RuntimeKind, SandboxId};
 use serde_json::Value;
 
-const QEMU: &str = if cfg!(target_arch = "aarch64") {
-    "/usr/bin/qemu-system-aarch64"
-} else {
-    "/usr/bin/qemu-system-x86_64"
-};
 const RUNTIME: RuntimeKind = RuntimeKind::Python311;
 
 struct Bench {
@@ -41,15 +36,21 @@ impl Bench {
         tracing_subscriber::fmt().with_test_writer().try_init().ok();
         let images = std::env::var_os("CORACLE_IMAGES_DIR")
             .map_or_else(|| PathBuf::from("/var/cache/coracle/images"), PathBuf::from);
-        let guest = guest_program()?;
-        if !Path::new(QEMU).is_file() {
-            return Err(format!("{QEMU} is not installed"));
+        let architecture = Architecture::host().ok_or("there are no microVMs for this processor")?;
+        let qemu = PathBuf::from(format!("/usr/bin/qemu-system-{}", architecture.machine()));
+        if !qemu.is_file() {
+            return Err(format!("{} is not installed", qemu.display()));
         }
+        let own = Programs {
+            architecture,
+            qemu,
+            guest: guest_program()?,
+        };
         if !images.is_dir() {
             return Err(format!("there are no images in {}", images.display()));
         }
         let images = ImageStore::open(images, None).map_err(|error| error.to_string())?;
-        images.kernel().map_err(|error| error.to_string())?;
+        images.kernel(architecture).map_err(|error| error.to_string())?;
         images.base(RUNTIME).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().unwrap();
         let (code, agent) = agent(folder.path(), RUNTIME);
@@ -58,8 +59,8 @@ impl Bench {
             images,
             code,
             containers: OciStore::open(folder.path().join("containers")).unwrap(),
-            qemu: QEMU.into(),
-            guest,
+            own,
+            other: None,
             memory_mib: 512,
             vcpus: 1,
             scratch_mib: 256,

@@ -27,7 +27,7 @@ pub(super) fn guest(question: &Question) -> Finding {
     const WHY: &str = "It starts the agent in every sandbox. In a microVM it is the first process and has no \
                        libraries, so it must be static.";
     const BUILD: &str = "build all programs with: cargo xtask build --release";
-    let program = match drivers::guest_program() {
+    let program = match drivers::own_guest_program() {
         Ok(program) => program,
         Err(error) => {
             let level = Level::broken_if(!question.is_for(DriverKind::Simulated));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_server::config::{AcceleratorChoice, DriverKind};
 use coracle_server::{drivers, error_chain};
+use coracle_types::Architecture;
 use coracle_vmm::{KvmProbe, KvmVerdict};
 
 use super::Question;
@@ -21,7 +22,7 @@ pub(super) async fn qemu(question: &Question) -> Finding {
     const NAME: &str = "QEMU";
     const WHY: &str = "Every session of the microvm driver is a QEMU machine.";
     let level = Level::broken_if(question.is_for(DriverKind::Microvm));
-    match drivers::qemu_program() {
+    match drivers::own_architecture().and_then(drivers::qemu_program) {
         Ok(program) => match version(&program).await {
             Some(version) => Finding::good(NAME, format!("{version} ({})", program.display()), WHY),
             None => Finding::bad(
@@ -85,7 +86,9 @@ pub(super) async fn kvm(question: &Question) -> Finding {
 
 async fn probe(question: &Question) -> Result<KvmVerdict, Cause> {
     let folder = tempfile::Builder::new().prefix("coracle-doctor-").tempdir()?;
+    let own = drivers::own_architecture()?;
     let mut probe = KvmProbe {
+        architecture: own,
         qemu: PathBuf::new(),
         kernel: PathBuf::new(),
         initramfs: PathBuf::new(),
@@ -95,25 +98,26 @@ async fn probe(question: &Question) -> Result<KvmVerdict, Cause> {
     // Without a device the probe needs none of its files.
     if Path::new(KVM_DEVICE).exists() {
         output::progress("trying KVM with a tiny guest: up to 10 seconds");
-        let kernel = open_images(&question.images_dir)?.kernel()?;
+        let kernel = open_images(&question.images_dir, own)?.kernel(own)?;
         let modules = kernel.modules(&MICROVM_MODULES)?;
-        probe.qemu = drivers::qemu_program()?;
-        probe.initramfs = coracle_artifact::initramfs(folder.path(), &drivers::guest_program()?, &modules)?;
+        probe.qemu = drivers::qemu_program(own)?;
+        probe.initramfs =
+            coracle_artifact::initramfs(folder.path(), &drivers::guest_program(own)?, &modules)?;
         probe.kernel = kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz());
     }
     Ok(probe.verdict().await?)
 }
 
-/// The images folder, unless it would have to be made.
-fn open_images(folder: &Path) -> Result<ImageStore, ImageError> {
+/// The images folder, unless it would have to be made: then there is no kernel for this architecture.
+pub(super) fn open_images(folder: &Path, architecture: Architecture) -> Result<ImageStore, ImageError> {
     if folder.is_dir() {
         ImageStore::open(folder, None)
     } else {
-        Err(ImageError::NoKernel)
+        Err(ImageError::NoKernel(architecture))
     }
 }
 
-pub(super) fn images(question: &Question) -> [Finding; 2] {
+pub(super) fn images(question: &Question, own: Architecture) -> [Finding; 2] {
     const KERNEL: &str = "guest kernel";
     const KERNEL_WHY: &str =
         "It boots every microVM. It is Debian's, kept in the images folder, never installed here.";
@@ -123,10 +127,10 @@ pub(super) fn images(question: &Question) -> [Finding; 2] {
     let folder = question.images_dir.display();
     let can_build = program_on_path("mmdebstrap").is_some() && Path::new(KEYRING).exists();
     let build = format!("coracle image build --images-dir {folder}");
-    let images = open_images(&question.images_dir);
-    let kernel = match images.as_ref().map(ImageStore::kernel) {
+    let images = open_images(&question.images_dir, own);
+    let kernel = match images.as_ref().map(|images| images.kernel(own)) {
         Ok(Ok(kernel)) => Finding::good(KERNEL, format!("{} in {folder}", kernel.release()), KERNEL_WHY),
-        Ok(Err(ImageError::NoKernel)) | Err(ImageError::NoKernel) => Finding::bad(
+        Ok(Err(ImageError::NoKernel(_))) | Err(ImageError::NoKernel(_)) => Finding::bad(
             Level::broken_if(question.is_for(DriverKind::Microvm) && !can_build),
             KERNEL,
             format!("none in {folder}; fetched when a server first starts"),

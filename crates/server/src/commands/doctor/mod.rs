@@ -6,11 +6,13 @@
 mod finding;
 mod host;
 mod microvm;
+mod other_processor;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use coracle_server::config::{Config, DriverKind};
+use coracle_types::Architecture;
 use serde_json::json;
 
 use self::finding::{Finding, Level};
@@ -94,7 +96,10 @@ async fn examine(question: &Question) -> Vec<Finding> {
         microvm::kvm(question).await,
         host::guest(question),
     ];
-    findings.extend(microvm::images(question));
+    if let Some(own) = Architecture::host() {
+        findings.extend(microvm::images(question, own));
+        findings.push(other_processor::images(question, own.other()).await);
+    }
     findings.extend(microvm::tools(question));
     findings.extend([
         host::python(question).await,

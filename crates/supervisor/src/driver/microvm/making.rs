@@ -94,12 +94,13 @@ impl Microvms {
         agent: &AgentSpec,
         template: &TemplateSpec,
     ) -> Result<String, Cause> {
-        let platform = self.platform().await?;
         let loaded = self.load(agent).await?;
+        let platform = self.platform(loaded.architecture).await?;
         let start = loaded.start(SandboxId::new());
         let ingredients = Ingredients {
             code: &loaded.digest,
             base: &loaded.base,
+            architecture: platform.architecture,
             kernel: &platform.kernel,
             initramfs: &platform.initramfs,
             qemu_version: &platform.qemu_version,
@@ -168,7 +169,7 @@ impl Microvms {
         let templates = Arc::clone(&self.templates);
         let draft = Arc::new(blocking(move || templates.draft()).await?);
         self.record(&draft, agent, template).await?;
-        let arguments = self.platform().await?.kernel_arguments.clone();
+        let arguments = self.platform_of(agent).await?.kernel_arguments.clone();
         let recorded = draft.template(arguments.clone());
         let (finishing, made_for) = (Arc::clone(&draft), template.made_for.clone());
         let (finished, proved) = tokio::join!(

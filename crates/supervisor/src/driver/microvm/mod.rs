@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  data/sandboxes/<id>/   one machine: sockets, record, private disk; gone with it
-//!  data/initramfs/        guest program and modules, made once
+//!  data/initramfs/        guest program and modules, made once for each architecture
 //!  data/scratch/          the empty private disk, made once
 //!  data/templates/        what sessions are restored from, see [`template`]
 //!  data/hibernated/       machines of hibernated sessions, see [`hibernation`]
@@ -16,7 +16,8 @@
 //! boots, and a template is made meanwhile for those to come.
 //!
 //! The kernel, the initramfs and the verdict on KVM are found at the first use, so that a server starts without
-//! any of them. What is missing is made where a recipe exists.
+//! any of them. What is missing is made where a recipe exists. Container images for another processor than this
+//! machine's, where they are allowed, have a [`platform`] of their own, which is always emulated.
 
 mod adoption;
 mod checksum;
@@ -24,6 +25,7 @@ mod draft;
 mod hibernation;
 mod machine;
 mod making;
+mod platform;
 mod program;
 mod readiness;
 mod storage;
@@ -36,21 +38,19 @@ use std::{fmt, io};
 
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
-use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
+use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
-use coracle_artifact::scratch::{Lasting, ScratchError, ScratchTemplate};
+use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
 use coracle_egress::{Egress, Link, MAX_PACKET, NameServers};
-use coracle_types::{SandboxId, StorageId};
-use coracle_vmm::{
-    Accelerator, Access, Disk, KvmProbe, KvmVerdict, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
-    VmError,
-};
+use coracle_types::{Architecture, SandboxId, StorageId};
+use coracle_vmm::{Accelerator, Access, Disk, MachineConfig, Memory, NetworkCard, ProbeError, Vm, VmError};
 use tokio::net::UnixStream;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 
 use self::hibernation::{Hibernated, HibernationStore, Identity};
 use self::machine::{Keepsake, Microvm};
 use self::making::Making;
+use self::platform::{Platform, Platforms};
 use self::program::Loaded;
 use self::storage::StorageDisks;
 use self::template::{Template, TemplateStore};
@@ -82,6 +82,17 @@ pub enum AcceleratorChoice {
     Tcg,
 }
 
+/// The programs for guests of one architecture.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The architecture.
+    pub architecture: Architecture,
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// The guest program.
+    pub guest: PathBuf,
+}
+
 /// Settings of the driver.
 #[derive(Debug, Clone)]
 pub struct MicrovmConfig {
@@ -93,17 +104,17 @@ pub struct MicrovmConfig {
     pub code: CodeStore,
     /// Container images.
     pub containers: OciStore,
-    /// The QEMU program.
-    pub qemu: PathBuf,
-    /// The guest program.
-    pub guest: PathBuf,
+    /// For guests of this machine's own architecture.
+    pub own: Programs,
+    /// For those of another, which are emulated; without, there are none.
+    pub other: Option<Programs>,
     /// Memory of a machine in MiB.
     pub memory_mib: u32,
     /// Processors of a machine.
     pub vcpus: u8,
     /// Size of a machine's private disk in MiB.
     pub scratch_mib: u32,
-    /// What executes guests.
+    /// What executes guests of this machine's own architecture.
     pub accelerator: AcceleratorChoice,
     /// Who is asked for names by sandboxes.
     pub name_servers: NameServers,
@@ -126,6 +137,9 @@ pub enum MicrovmError {
     /// The probe.
     #[error("the machine could not be probed for KVM")]
     Probe(#[from] ProbeError),
+    /// The agent is for another processor.
+    #[error("images for linux/{0} do not run here unless other_architectures = true in [containers]")]
+    Architecture(Architecture),
 }
 
 /// Makes microVMs.
@@ -134,7 +148,7 @@ pub struct MicrovmDriver(Arc<Microvms>);
 
 struct Microvms {
     config: MicrovmConfig,
-    platform: OnceCell<Platform>,
+    platforms: Platforms,
     templates: Arc<TemplateStore>,
     hibernated: Arc<HibernationStore>,
     storages: Arc<StorageDisks>,
@@ -148,19 +162,6 @@ impl fmt::Debug for Microvms {
             .field("config", &self.config)
             .finish_non_exhaustive()
     }
-}
-
-/// What all machines share.
-#[derive(Debug, Clone)]
-struct Platform {
-    kernel: PathBuf,
-    initramfs: PathBuf,
-    scratch: ScratchTemplate,
-    accelerator: Accelerator,
-    kernel_arguments: Vec<String>,
-    qemu_version: String,
-    /// What processor this is: a snapshot goes on only where it was taken.
-    processor: String,
 }
 
 /// The files of one machine's disks.
@@ -180,7 +181,7 @@ impl MicrovmDriver {
         let storages = StorageDisks::new(&config.data_dir);
         Self(Arc::new(Microvms {
             config,
-            platform: OnceCell::new(),
+            platforms: Platforms::default(),
             templates: Arc::new(templates),
             hibernated: Arc::new(hibernated),
             storages: Arc::new(storages),
@@ -189,92 +190,31 @@ impl MicrovmDriver {
         }))
     }
 
-    /// What executes guests here. Finds it out at the first call, which can take 10 seconds.
+    /// What executes guests of this machine's own architecture. Finds it out at the first call, which can take 10
+    /// seconds.
     ///
     /// # Errors
     /// When the guest kernel or the means to use it are missing.
     pub async fn accelerator(&self) -> Result<Accelerator, MicrovmError> {
-        Ok(self.0.platform().await?.accelerator)
+        Ok(self.0.platform(self.0.config.own.architecture).await?.accelerator)
     }
 }
 
 impl Microvms {
-    async fn platform(&self) -> Result<&Platform, MicrovmError> {
-        self.platform.get_or_try_init(|| self.find_platform()).await
-    }
-
-    async fn find_platform(&self) -> Result<Platform, MicrovmError> {
-        let config = self.config.clone();
-        let (kernel, initramfs, scratch) = blocking(move || {
-            for folder in ["sandboxes", "initramfs", "scratch"] {
-                std::fs::create_dir_all(config.data_dir.join(folder))?;
-            }
-            let kernel = config.images.ensure_kernel(&())?;
-            let modules = kernel.modules(&MICROVM_MODULES)?;
-            let initramfs_folder = config.data_dir.join("initramfs");
-            let initramfs = coracle_artifact::initramfs(&initramfs_folder, &config.guest, &modules)?;
-            let scratch = {
-                let folder = config.data_dir.join("scratch");
-                ScratchTemplate::open(&folder, config.scratch_mib, Lasting::WithMachine)?
-            };
-            let kernel = kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz());
-            Ok::<_, MicrovmError>((kernel, initramfs, scratch))
-        })
-        .await?;
-        let accelerator = self.choose_accelerator(&kernel, &initramfs).await?;
-        let kernel_arguments = match accelerator {
-            Accelerator::Kvm => Vec::new(),
-            Accelerator::Tcg => coracle_vmm::emulation_arguments().await,
-        };
-        let version = tokio::process::Command::new(&self.config.qemu)
-            .arg("--version")
-            .output()
-            .await?;
-        Ok(Platform {
-            kernel,
-            initramfs,
-            scratch,
-            accelerator,
-            kernel_arguments,
-            qemu_version: String::from_utf8_lossy(&version.stdout).into_owned(),
-            processor: processor(&tokio::fs::read_to_string("/proc/cpuinfo").await?),
-        })
-    }
-
-    async fn choose_accelerator(&self, kernel: &Path, initramfs: &Path) -> Result<Accelerator, MicrovmError> {
-        let reason = match self.config.accelerator {
-            AcceleratorChoice::Kvm => return Ok(Accelerator::Kvm),
-            AcceleratorChoice::Tcg => "the configuration says so".to_owned(),
-            AcceleratorChoice::Auto => {
-                let probe = KvmProbe {
-                    qemu: self.config.qemu.clone(),
-                    kernel: kernel.to_owned(),
-                    initramfs: initramfs.to_owned(),
-                    sandboxes: self.sandboxes(),
-                    memory: self.config.data_dir.join("kvm.json"),
-                };
-                match probe.verdict().await? {
-                    KvmVerdict::Works => return Ok(Accelerator::Kvm),
-                    KvmVerdict::Unusable { reason } => reason,
-                }
-            }
-        };
-        tracing::warn!(
-            reason,
-            "microVMs are emulated: slow, for development only, and no security boundary"
-        );
-        Ok(Accelerator::Tcg)
-    }
-
     /// The agent's program, whose disks are made where they are missing.
     async fn load(&self, agent: &AgentSpec) -> Result<Loaded, Cause> {
         let (config, agent) = (self.config.clone(), agent.clone());
         blocking(move || program::load(&config, &agent)).await
     }
 
-    /// The disks of a machine. Memory that it is restored from is linked beside.
-    async fn disks(&self, agent: &AgentSpec, folder: &Path, origins: Origins) -> Result<Disks, Cause> {
-        let program = self.load(agent).await?.disks;
+    /// The disks of a machine that runs this program. Memory that it is restored from is linked beside.
+    async fn disks(
+        &self,
+        program: Vec<Disk>,
+        agent: &AgentSpec,
+        folder: &Path,
+        origins: Origins,
+    ) -> Result<Disks, Cause> {
         let (folder, storages) = (folder.to_owned(), Arc::clone(&self.storages));
         let has_storage = agent.storage.is_some();
         blocking(move || {
@@ -319,7 +259,8 @@ impl Microvms {
         };
         MachineConfig {
             sandbox,
-            qemu: self.config.qemu.clone(),
+            architecture: platform.architecture,
+            qemu: platform.qemu.clone(),
             accelerator: platform.accelerator,
             vcpus: self.config.vcpus,
             memory_mib: self.config.memory_mib,
@@ -355,12 +296,15 @@ impl Microvms {
         };
         let failed = |phase| move |source: Cause| BootError { phase, source };
         let folder = self.sandboxes().join(sandbox.to_string());
+        let loaded = self.load(agent).await.map_err(failed(BootPhase::Disks))?;
         let platform = self
-            .platform()
+            .platform(loaded.architecture)
             .await
             .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
         let powering_on = async {
-            let disks = self.disks(agent, &folder, source.origins(platform)).await;
+            let disks = self
+                .disks(loaded.disks, agent, &folder, source.origins(platform))
+                .await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
             passed(BootPhase::Disks);
             let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
@@ -573,13 +517,18 @@ impl Driver for MicrovmDriver {
 
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {
         let this = &self.0;
-        this.platform()
-            .await
-            .map_err(|error| PrepareError::Failed(error.into()))?;
         let (config, program) = (this.config.clone(), agent.program.clone());
         let made = blocking(move || Ok::<_, io::Error>(program::prepare(&config, &program)));
         made.await
             .unwrap_or_else(|error| Err(PrepareError::Failed(error.into())))?;
+        let platform = this.platform_of(agent).await.map_err(PrepareError::Failed)?;
+        if platform.architecture != this.config.own.architecture {
+            tracing::warn!(
+                architecture = %platform.architecture,
+                program = ?agent.program,
+                "an image for another processor is emulated: slow, for development only, and no security boundary"
+            );
+        }
         match &agent.template {
             Some(template) => this.ensure_template(agent, template).await,
             None => Ok(()),
@@ -702,27 +651,6 @@ impl Driver for MicrovmDriver {
     async fn storage_use(&self) -> Result<StorageUse, io::Error> {
         self.0.storages.folders.used_async().await
     }
-}
-
-/// What tells one kind of processor from another in `/proc/cpuinfo`.
-fn processor(cpuinfo: &str) -> String {
-    const TELLING: [&str; 9] = [
-        "vendor_id",
-        "cpu family",
-        "model",
-        "model name",
-        "stepping",
-        "flags",
-        "CPU implementer",
-        "CPU part",
-        "Features",
-    ];
-    let first = cpuinfo.split("\n\n").next().unwrap_or_default();
-    let telling = first.lines().filter(|line| {
-        line.split_once(':')
-            .is_some_and(|(name, _)| TELLING.contains(&name.trim()))
-    });
-    telling.collect::<Vec<_>>().join("\n")
 }
 
 /// Runs what blocks on a thread for it.

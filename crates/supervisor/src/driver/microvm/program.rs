@@ -9,7 +9,7 @@ use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
 use coracle_egress::Link;
 use coracle_guest_proto::message::{Network, RootFilesystem, SnapshotHook, StartAgent, User};
-use coracle_types::{Language, RuntimeKind, SandboxId};
+use coracle_types::{Architecture, Language, RuntimeKind, SandboxId};
 use coracle_vmm::{Access, Disk};
 
 use super::{Cause, MicrovmConfig, SCRATCH_DISK};
@@ -25,6 +25,8 @@ const RESUME_SOCKET: &str = "/run/coracle/resume";
 
 /// A program whose disks are there.
 pub(super) struct Loaded {
+    /// What processors it is for.
+    pub(super) architecture: Architecture,
     /// Digest of what was deployed.
     pub(super) digest: String,
     /// The file system below it.
@@ -89,6 +91,7 @@ fn load_image(
     let mut variables = image.start.environment;
     variables.extend(environment.clone());
     Ok(Loaded {
+        architecture: image.architecture,
         digest: image.digest,
         base: image.image.display().to_string(),
         disks,
@@ -123,6 +126,7 @@ fn load_code(
     let base_image = config.images.base(program.runtime)?.path;
     let folder = format!("/{CODE_FOLDER}");
     Ok(Loaded {
+        architecture: config.own.architecture,
         digest: program.code.digest.clone(),
         base: base_image.display().to_string(),
         disks: vec![

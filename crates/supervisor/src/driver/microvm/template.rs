@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use coracle_types::Architecture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +39,7 @@ const MANIFEST: &str = "manifest.json";
 pub(super) struct Ingredients<'a> {
     pub(super) code: &'a str,
     pub(super) base: &'a str,
+    pub(super) architecture: Architecture,
     pub(super) kernel: &'a Path,
     /// Named by a digest of the guest program and the modules.
     pub(super) initramfs: &'a Path,
