@@ -162,9 +162,11 @@ pub(super) fn unpack(
     given_up: &AtomicBool,
 ) -> Result<u64, LayerError> {
     let mut unpacking = Unpacking::new(folder, limit, given_up)?;
-    let mut reader = Reader::new(Measured::new(decompressed(blob)?, limit));
+    // Buffered behind the measuring, so that decompression and digest get large pieces and contents are not copied.
+    let measured = Measured::new(decompressed(blob)?, limit);
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, measured));
     let outcome = unpacking.entries(&mut reader);
-    let mut measured = reader.into_inner();
+    let mut measured = reader.into_inner().into_inner();
     // An archive may end before its file does; the digest is of the whole file.
     let rest = outcome.and_then(|()| {
         let rest = io::copy(&mut measured, &mut io::sink());
@@ -269,7 +271,7 @@ impl<'a> Unpacking<'a> {
         })
     }
 
-    fn entries<R: Read>(&mut self, reader: &mut Reader<R>) -> Result<(), LayerError> {
+    fn entries<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<(), LayerError> {
         while let Some(found) = reader.next()? {
             if self.given_up.load(Ordering::Relaxed) {
                 return Err(LayerError::GivenUp);
@@ -297,7 +299,7 @@ impl<'a> Unpacking<'a> {
     }
 
     /// What an entry of the archive does, and where; nothing for those that mean nothing in a machine.
-    fn change<R: Read>(
+    fn change<R: BufRead>(
         &mut self,
         found: &archive::Entry,
         reader: &mut Reader<R>,
@@ -357,7 +359,7 @@ impl<'a> Unpacking<'a> {
         Ok(Some((path, change)))
     }
 
-    fn file<R: Read>(
+    fn file<R: BufRead>(
         &mut self,
         found: &archive::Entry,
         reader: &mut Reader<R>,

@@ -3,7 +3,7 @@
 //! Every step is skipped when its result is there already: whoever wants the same layer or the same image at the same
 //! time waits for the first. What is dropped half way leaves drafts, which are removed when they are old.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -186,12 +186,15 @@ impl OciStore {
         let layers = found.manifest.layers().iter().zip(&found.configuration.diff_ids);
         let layers: Vec<_> = layers
             .enumerate()
-            .map(|(index, (descriptor, diff_id))| {
-                self.layer(source, index + 1, descriptor, diff_id, settings.max_image)
+            .map(|(index, (descriptor, diff_id))| async move {
+                let layer = self.layer(source, index + 1, descriptor, diff_id, settings.max_image);
+                Ok::<_, OciError>((index, layer.await?))
             })
             .collect();
-        let layers = futures::stream::iter(layers);
-        let layers: Vec<PathBuf> = layers.buffered(CONCURRENT_LAYERS).try_collect().await?;
+        // As they come: the next one does not wait for a large one before it.
+        let layers = futures::stream::iter(layers).buffer_unordered(CONCURRENT_LAYERS);
+        let layers: BTreeMap<usize, PathBuf> = layers.try_collect().await?;
+        let layers: Vec<PathBuf> = layers.into_values().collect();
         let mut size = 0;
         for layer in &layers {
             size += std::fs::metadata(layer.join(layer::DATA))?.len();

@@ -4,7 +4,7 @@
 //! (values are binary), and where two headers disagree about a size the archive is refused.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
@@ -14,8 +14,8 @@ const BLOCK: u64 = 512;
 const MAX_EXTENSION: u64 = 1024 * 1024;
 /// Most pieces of a sparse file.
 const MAX_PIECES: usize = 65_536;
-const BUFFER: usize = 64 * 1024;
 const XATTR: &[u8] = b"SCHILY.xattr.";
+const LONGER: TarError = TarError::Damaged("an entry is longer than its size");
 
 /// Why an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ struct Extensions {
     pax: Records,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     pub(super) fn new(inner: R) -> Self {
         Self { inner, left: 0 }
     }
@@ -98,20 +98,27 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the content of the entry that came last, piece by piece; `take` is told where each belongs.
+    /// Reads the content of the entry that came last, in pieces as they lie in the buffer; `take` is told where each
+    /// belongs.
     pub(super) fn content(
         &mut self,
         entry: &Entry,
         mut take: impl FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> Result<(), TarError> {
-        let mut buffer = vec![0; BUFFER];
         for (offset, length) in &entry.pieces {
             let mut done = 0;
             while done < *length {
-                let want = usize::try_from(length - done).map_or(BUFFER, |left| left.min(BUFFER));
-                self.exactly(&mut buffer[..want])?;
-                take(offset + done, &buffer[..want])?;
-                done += want as u64;
+                let bytes = self.inner.fill_buf()?;
+                let left = usize::try_from(length - done).unwrap_or(usize::MAX);
+                let bytes = &bytes[..bytes.len().min(left)];
+                if bytes.is_empty() {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                let count = bytes.len();
+                self.left = self.left.checked_sub(count as u64).ok_or(LONGER)?;
+                take(offset + done, bytes)?;
+                self.inner.consume(count);
+                done += count as u64;
             }
         }
         Ok(())
@@ -305,10 +312,7 @@ impl<R: Read> Reader<R> {
     }
 
     fn exactly(&mut self, bytes: &mut [u8]) -> Result<(), TarError> {
-        self.left = self
-            .left
-            .checked_sub(bytes.len() as u64)
-            .ok_or(TarError::Damaged("an entry is longer than its size"))?;
+        self.left = self.left.checked_sub(bytes.len() as u64).ok_or(LONGER)?;
         Ok(self.inner.read_exact(bytes)?)
     }
 
