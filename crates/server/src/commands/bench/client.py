@@ -18,6 +18,8 @@ from botocore.config import Config
 WAIT_SECONDS = 900
 AT_ONCE = 10
 BUCKET = "bench"
+# The payload suits all agents whose starts are measured.
+PAYLOAD = json.dumps({"prompt": "hello"}).encode()
 
 
 def progress(text):
@@ -65,16 +67,16 @@ class Server:
         key = f"{agent['name']}.zip"
         with open(agent["zip"], "rb") as file:
             self.s3.upload_fileobj(file, BUCKET, key)
+        code = {"s3": {"bucket": BUCKET, "prefix": key}}
+        configuration = {"code": code, "runtime": agent["runtime"], "entryPoint": ["main.py"]}
+        return self.create(agent["name"], {"codeConfiguration": configuration}, platform, **members)
+
+    def create(self, name, artifact, platform, **members):
+        """The ARN of a runtime of this artifact, and how long it took, in seconds."""
         began = time.perf_counter()
         made = self.control.create_agent_runtime(
-            agentRuntimeName=f"bench_{agent['name']}_{platform}",
-            agentRuntimeArtifact={
-                "codeConfiguration": {
-                    "code": {"s3": {"bucket": BUCKET, "prefix": key}},
-                    "runtime": agent["runtime"],
-                    "entryPoint": ["main.py"],
-                }
-            },
+            agentRuntimeName=f"bench_{name}_{platform}",
+            agentRuntimeArtifact=artifact,
             roleArn="arn:aws:iam::000000000000:role/bench",
             networkConfiguration={"networkMode": "PUBLIC"},
             platformVersion=platform,
@@ -89,3 +91,27 @@ class Server:
 
         wait("the version to be READY", ready)
         return made["agentRuntimeArn"], time.perf_counter() - began
+
+
+class Runtime:
+    """Starts and ends sessions of one runtime."""
+
+    def __init__(self, server, arn):
+        self.server, self.arn = server, arn
+
+    def first_byte(self, session):
+        began = time.perf_counter()
+        answer = self.server.data.invoke_agent_runtime(
+            agentRuntimeArn=self.arn, runtimeSessionId=session, payload=PAYLOAD, contentType="application/json"
+        )
+        answer["response"].read(1)
+        taken = time.perf_counter() - began
+        answer["response"].read()
+        return taken
+
+    def end(self, sessions):
+        for session in sessions:
+            self.server.data.stop_runtime_session(agentRuntimeArn=self.arn, runtimeSessionId=session)
+
+    def none_left(self):
+        wait("the sessions to end", lambda: not self.server.running_sessions())

@@ -1,4 +1,4 @@
-//! Brings the measuring agent onto the server, as any client would.
+//! Brings agents onto the server, as any client would.
 
 use std::io::{Cursor, Write};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use coracle_types::RuntimeKind;
 use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use zip::write::SimpleFileOptions;
 
@@ -19,7 +19,7 @@ pub(super) const SOURCE: &str = include_str!("agent.py");
 const BUCKET: &str = "bench";
 /// How long the version may take. It may have to build a base image.
 const READY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(20);
 const SESSION_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-runtime-session-id");
 /// What a label in a path leaves as it is.
 const LABEL: AsciiSet = NON_ALPHANUMERIC
@@ -82,7 +82,7 @@ struct Described {
     failure_reason: Option<String>,
 }
 
-/// Uploads the agent, makes a runtime of it and waits until it is ready.
+/// Uploads the measuring agent, makes a runtime of it and waits until it is ready.
 ///
 /// # Errors
 /// When the server does not take it.
@@ -99,13 +99,26 @@ pub(super) async fn deploy(
         let call = signer.signed(Service::S3, Call::new(Method::PUT, target, body))?;
         client.send(&call).await?;
     }
+    let artifact = json!({ "codeConfiguration": {
+        "code": { "s3": { "bucket": BUCKET, "prefix": "agent.zip" } },
+        "runtime": runtime.as_str(),
+        "entryPoint": ["agent.py"],
+    } });
+    create(client, signer, &artifact).await
+}
+
+/// Makes a runtime and waits until it is ready.
+///
+/// # Errors
+/// As [`deploy`].
+pub(super) async fn create(
+    client: &mut Client,
+    signer: &Signer,
+    artifact: &Value,
+) -> Result<Runtime, DeployError> {
     let create = json!({
         "agentRuntimeName": "bench",
-        "agentRuntimeArtifact": { "codeConfiguration": {
-            "code": { "s3": { "bucket": BUCKET, "prefix": "agent.zip" } },
-            "runtime": runtime.as_str(),
-            "entryPoint": ["agent.py"],
-        } },
+        "agentRuntimeArtifact": artifact,
         "roleArn": "arn:aws:iam::000000000000:role/bench",
         "networkConfiguration": { "networkMode": "PUBLIC" },
     });

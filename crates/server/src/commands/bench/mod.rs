@@ -6,6 +6,7 @@
 //! guest's loopback, since nothing outside can call it directly. Figures are printed, never asserted.
 
 mod deploy;
+mod images;
 mod measure;
 mod packages;
 mod protocols;
@@ -23,8 +24,9 @@ use coracle_types::RuntimeKind;
 use serde::Serialize;
 
 use self::measure::Subject;
-use self::report::Report;
-use self::server::{BareAgent, Server};
+use self::report::{Head, Report};
+use self::script::Workshop;
+use self::server::{BareAgent, Server, Setup};
 use super::interpreter::interpreter;
 use super::{CommandResult, output};
 use crate::commands::client::{Client, Signer};
@@ -70,6 +72,8 @@ enum What {
     Start(start::Arguments),
     /// Measure only a running session: round trips and bytes per second in each way of talking to it.
     Protocols(protocols::Arguments),
+    /// Measure only container images: how fast they are pulled, and whether sessions start slower from large ones.
+    Images(images::Arguments),
 }
 
 /// What executes the agents.
@@ -99,24 +103,6 @@ impl Execution {
     }
 }
 
-impl Arguments {
-    fn driver_name(&self) -> &'static str {
-        match self.driver {
-            DriverKind::Microvm => "microvm",
-            DriverKind::Process => "process",
-            DriverKind::Simulated => "simulated",
-        }
-    }
-
-    fn accelerator_name(&self) -> Option<&'static str> {
-        self.accelerator.map(|accelerator| match accelerator {
-            AcceleratorChoice::Auto => "auto",
-            AcceleratorChoice::Kvm => "kvm",
-            AcceleratorChoice::Tcg => "tcg",
-        })
-    }
-}
-
 fn parse_driver(text: &str) -> Result<DriverKind, String> {
     match text {
         "microvm" => Ok(DriverKind::Microvm),
@@ -127,21 +113,27 @@ fn parse_driver(text: &str) -> Result<DriverKind, String> {
 
 pub(crate) fn run(arguments: &Arguments) -> CommandResult {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let images_dir = arguments
-        .images_dir
-        .clone()
-        .unwrap_or_else(|| crate::default_data_dir().join("images"));
+    let images_dir = arguments.images_dir.clone();
+    let setup = Setup {
+        driver: arguments.driver,
+        accelerator: arguments.accelerator,
+        images_dir: images_dir.unwrap_or_else(|| crate::default_data_dir().join("images")),
+    };
     match &arguments.what {
         None => {
-            let report = runtime.block_on(bench(arguments, &images_dir))?;
+            let report = runtime.block_on(bench(arguments, &setup))?;
             print(arguments, &report, report.lines())
         }
         Some(What::Start(start)) => {
-            let report = runtime.block_on(bench_start(arguments, start, &images_dir))?;
+            let report = runtime.block_on(bench_start(start, &setup))?;
             print(arguments, &report, report.lines())
         }
         Some(What::Protocols(protocols)) => {
-            let report = runtime.block_on(bench_protocols(arguments, protocols, &images_dir))?;
+            let report = runtime.block_on(bench_protocols(protocols, &setup))?;
+            print(arguments, &report, report.lines())
+        }
+        Some(What::Images(images)) => {
+            let report = runtime.block_on(images::bench(images, &setup))?;
             print(arguments, &report, report.lines())
         }
     }
@@ -156,61 +148,59 @@ fn print(arguments: &Arguments, report: &impl Serialize, lines: Vec<String>) -> 
     Ok(())
 }
 
-async fn bench(arguments: &Arguments, images_dir: &Path) -> Result<Report, Cause> {
-    let (runtime, bare_interpreter) = choose_runtime(arguments.driver, images_dir).await?;
-    on_a_server(arguments, images_dir, async |server| {
+async fn bench(arguments: &Arguments, setup: &Setup) -> Result<Report, Cause> {
+    let (runtime, bare_interpreter) = choose_runtime(setup).await?;
+    on_a_server(setup, async |server| {
         measure(arguments, server, runtime, bare_interpreter.as_deref()).await
     })
     .await
 }
 
-async fn bench_start(
-    arguments: &Arguments,
-    start: &start::Arguments,
-    images_dir: &Path,
-) -> Result<start::Report, Cause> {
-    let runtime = start::choose_runtime(images_dir).await?;
-    on_a_server(arguments, images_dir, async |server| {
-        start::measure(start, server, server.execution(arguments), runtime).await
+async fn bench_start(start: &start::Arguments, setup: &Setup) -> Result<start::Report, Cause> {
+    let python = image_and_interpreter(&setup.images_dir).await?;
+    let workshop = until_interrupted(Workshop::open(python, &start::REQUIREMENTS)).await?;
+    on_a_server(setup, async |server| {
+        start::measure(start, server, &workshop).await
     })
     .await
 }
 
 async fn bench_protocols(
-    arguments: &Arguments,
     protocols: &protocols::Arguments,
-    images_dir: &Path,
+    setup: &Setup,
 ) -> Result<protocols::Report, Cause> {
-    let runtime = start::choose_runtime(images_dir).await?;
-    on_a_server(arguments, images_dir, async |server| {
-        protocols::measure(protocols, server, server.execution(arguments), runtime).await
+    let python = image_and_interpreter(&setup.images_dir).await?;
+    let workshop = until_interrupted(Workshop::open(python, &protocols::REQUIREMENTS)).await?;
+    on_a_server(setup, async |server| {
+        protocols::measure(protocols, server, &workshop).await
     })
     .await
 }
 
 /// Measures on a server of its own, which has ended afterwards however that went.
 async fn on_a_server<R>(
-    arguments: &Arguments,
-    images_dir: &Path,
+    setup: &Setup,
     measure: impl AsyncFnOnce(&Server) -> Result<R, Cause>,
 ) -> Result<R, Cause> {
     output::progress(format!(
         "starting a server with the {} driver",
-        arguments.driver_name()
+        setup.driver_name()
     ));
-    let server = tokio::select! {
-        server = Server::start(arguments, images_dir) => server?,
-        _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
-    };
-    let measured = tokio::select! {
-        measured = measure(&server) => measured,
-        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
-    };
+    let server = until_interrupted(async { Ok(Server::start(setup).await?) }).await?;
+    let measured = until_interrupted(measure(&server)).await;
     if measured.is_err() {
         output::progress(format!("the server's log ends with:\n{}", server.log_end()));
     }
     server.stop().await;
     measured
+}
+
+/// Does this unless ctrl-C is pressed before it is done.
+async fn until_interrupted<R>(work: impl Future<Output = Result<R, Cause>>) -> Result<R, Cause> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    }
 }
 
 async fn measure(
@@ -243,10 +233,7 @@ async fn measure(
     let warm = subject.warm(&session, requests, bare.as_ref()).await?;
     let large_bodies = subject.large_bodies(&session).await?;
     Ok(Report {
-        version: env!("CARGO_PKG_VERSION"),
-        optimised: !cfg!(debug_assertions),
-        execution: server.execution(arguments),
-        runtime: runtime.to_string(),
+        head: Head::new(server.execution(), runtime),
         cold_starts,
         idle_memory,
         warm,
@@ -255,24 +242,45 @@ async fn measure(
 }
 
 /// The first runtime this machine can run; for the `process` driver with its interpreter.
-async fn choose_runtime(
-    driver: DriverKind,
-    images_dir: &Path,
-) -> Result<(RuntimeKind, Option<PathBuf>), Cause> {
-    if driver == DriverKind::Process {
-        for runtime in RUNTIMES {
-            if let Some((program, _)) = interpreter(runtime).await {
-                return Ok((runtime, Some(program)));
-            }
-        }
-        return Err("no python3.11 to python3.14 on PATH; install python3.11".into());
+async fn choose_runtime(setup: &Setup) -> Result<(RuntimeKind, Option<PathBuf>), Cause> {
+    if setup.driver == DriverKind::Process {
+        let (runtime, interpreter) = host_interpreter().await?;
+        return Ok((runtime, Some(interpreter)));
     }
-    let images = ImageStore::open(images_dir, None)?;
+    let images = ImageStore::open(&setup.images_dir, None)?;
     let found = RUNTIMES.into_iter().find(|runtime| images.base(*runtime).is_ok());
     found.map(|runtime| (runtime, None)).ok_or_else(|| {
-        let folder = images_dir.display();
+        let folder = setup.images_dir.display();
         format!("no base image in {folder}; build one with: coracle image build --images-dir {folder}").into()
     })
+}
+
+/// The first runtime that has an interpreter on this machine.
+async fn host_interpreter() -> Result<(RuntimeKind, PathBuf), Cause> {
+    for runtime in RUNTIMES {
+        if let Some((program, _)) = interpreter(runtime).await {
+            return Ok((runtime, program));
+        }
+    }
+    Err("no python3.11 to python3.14 on PATH; install python3.11".into())
+}
+
+/// The first runtime that has a base image, and an interpreter on this machine.
+async fn image_and_interpreter(images_dir: &Path) -> Result<(RuntimeKind, PathBuf), Cause> {
+    let images = ImageStore::open(images_dir, None)?;
+    for runtime in RUNTIMES {
+        if images.base(runtime).is_ok()
+            && let Some((program, _)) = interpreter(runtime).await
+        {
+            return Ok((runtime, program));
+        }
+    }
+    let folder = images_dir.display();
+    Err(format!(
+        "no Python has both a base image in {folder} and an interpreter on PATH, which the bare process needs; build \
+         the image of the one you have, for example: coracle image build PYTHON_3_11 --images-dir {folder}"
+    )
+    .into())
 }
 
 /// A number of milliseconds with as many digits as say something.

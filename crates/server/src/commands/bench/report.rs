@@ -1,5 +1,6 @@
 //! What was measured, for people and for programs.
 
+use coracle_types::RuntimeKind;
 use serde::Serialize;
 
 use super::measure::CONCURRENCY;
@@ -8,13 +9,42 @@ use super::{Execution, ms};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// What every report begins with: what was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Head {
+    version: &'static str,
+    optimised: bool,
+    execution: Execution,
+    runtime: &'static str,
+}
+
+impl Head {
+    pub(super) fn new(execution: Execution, runtime: RuntimeKind) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            optimised: !cfg!(debug_assertions),
+            execution,
+            runtime: runtime.as_str(),
+        }
+    }
+
+    /// As a line of text.
+    pub(super) fn line(&self) -> String {
+        format!(
+            "coracle {} ({} build), {}, {}",
+            self.version,
+            if self.optimised { "release" } else { "development" },
+            self.execution.described(),
+            self.runtime,
+        )
+    }
+}
+
 /// Everything one run found out. Times are in milliseconds unless their name says seconds.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) version: &'static str,
-    pub(super) optimised: bool,
-    pub(super) execution: Execution,
-    pub(super) runtime: String,
+    #[serde(flatten)]
+    pub(super) head: Head,
     pub(super) cold_starts: ColdStarts,
     pub(super) idle_memory: IdleMemory,
     pub(super) warm: Warm,
@@ -72,15 +102,9 @@ pub(super) struct Bodies {
 impl Report {
     /// The report as lines of text.
     pub(super) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!(
-            "coracle {} ({} build), {}, {}",
-            self.version,
-            if self.optimised { "release" } else { "development" },
-            self.execution.described(),
-            self.runtime,
-        )];
+        let mut lines = vec![self.head.line()];
         self.cold_starts.print(&mut lines);
-        self.warm.print(&mut lines, self.execution);
+        self.warm.print(&mut lines, self.head.execution);
         self.large_bodies.print(&mut lines);
         let memory = &self.idle_memory;
         lines.extend([

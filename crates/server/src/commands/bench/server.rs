@@ -8,14 +8,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use coracle_auth::{CredentialsFileError, KeyPair};
-use coracle_server::config::DriverKind;
+use coracle_server::config::{AcceleratorChoice, DriverKind};
 use coracle_vmm::KvmVerdict;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use super::{Arguments, Execution};
+use super::Execution;
 
 /// How long a server may take until it listens. It may have to fetch a guest kernel.
 const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -46,8 +46,38 @@ pub(super) enum ServerError {
     Agent(PathBuf),
 }
 
+/// How a server is run.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    /// How sandboxes are made.
+    pub(super) driver: DriverKind,
+    /// How microVMs run.
+    pub(super) accelerator: Option<AcceleratorChoice>,
+    /// Where kernel and base images are.
+    pub(super) images_dir: PathBuf,
+}
+
+impl Setup {
+    pub(super) fn driver_name(&self) -> &'static str {
+        match self.driver {
+            DriverKind::Microvm => "microvm",
+            DriverKind::Process => "process",
+            DriverKind::Simulated => "simulated",
+        }
+    }
+
+    fn accelerator_name(&self) -> Option<&'static str> {
+        self.accelerator.map(|accelerator| match accelerator {
+            AcceleratorChoice::Auto => "auto",
+            AcceleratorChoice::Kvm => "kvm",
+            AcceleratorChoice::Tcg => "tcg",
+        })
+    }
+}
+
 /// A running server. [`Server::stop`] ends it and waits for that.
 pub(super) struct Server {
+    setup: Setup,
     child: Child,
     folder: TempDir,
     pub(super) address: SocketAddr,
@@ -55,7 +85,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start(arguments: &Arguments, images_dir: &Path) -> Result<Self, ServerError> {
+    pub(super) async fn start(setup: &Setup) -> Result<Self, ServerError> {
         // Short, because paths of Unix sockets are.
         let folder = tempfile::Builder::new().prefix("coracle-bench-").tempdir()?;
         let data = folder.path().join("data");
@@ -68,19 +98,19 @@ impl Server {
                 "--listen",
                 "127.0.0.1:0",
                 "--driver",
-                arguments.driver_name(),
+                setup.driver_name(),
             ])
             .arg("--data-dir")
             .arg(&data)
             .arg("--images-dir")
-            .arg(images_dir)
+            .arg(&setup.images_dir)
             .arg("--config")
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log"))?)
             .kill_on_drop(true);
-        if let Some(accelerator) = arguments.accelerator_name() {
+        if let Some(accelerator) = setup.accelerator_name() {
             command.args(["--accelerator", accelerator]);
         }
         let mut child = command.spawn()?;
@@ -98,6 +128,7 @@ impl Server {
         };
         let key = coracle_auth::read(&data.join("credentials"))?;
         Ok(Self {
+            setup: setup.clone(),
             child,
             folder,
             address,
@@ -111,15 +142,15 @@ impl Server {
     }
 
     /// What executes the agents.
-    pub(super) fn execution(&self, arguments: &Arguments) -> Execution {
-        if arguments.driver == DriverKind::Process {
+    pub(super) fn execution(&self) -> Execution {
+        if self.setup.driver == DriverKind::Process {
             return Execution::Processes;
         }
         let verdict = std::fs::read(self.data_dir().join("kvm.json"));
         let verdict = verdict.ok().and_then(|text| serde_json::from_slice(&text).ok());
-        match arguments.accelerator_name() {
-            Some("kvm") => Execution::Kvm,
-            None | Some("auto") if verdict == Some(KvmVerdict::Works) => Execution::Kvm,
+        match self.setup.accelerator {
+            Some(AcceleratorChoice::Kvm) => Execution::Kvm,
+            None | Some(AcceleratorChoice::Auto) if verdict == Some(KvmVerdict::Works) => Execution::Kvm,
             _ => Execution::Emulation,
         }
     }

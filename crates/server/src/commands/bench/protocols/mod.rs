@@ -5,21 +5,20 @@
 
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use coracle_types::RuntimeKind;
 use serde::Serialize;
 
 use self::report::Measured;
 pub(super) use self::report::Report;
-use super::packages::{self, Packages};
+use super::Cause;
+use super::report::Head;
+use super::script::{PackedAgent, Workshop};
 use super::server::Server;
-use super::{Cause, Execution, script};
-use crate::commands::output;
 
 const AGENT: &str = include_str!("agent.py");
 const MEASURE: &str = include_str!("measure.py");
-const REQUIREMENTS: [&str; 3] = ["bedrock-agentcore==1.25.0", "boto3==1.44.5", "websockets==17.4"];
+pub(super) const REQUIREMENTS: [&str; 3] = ["bedrock-agentcore==1.25.0", "boto3==1.44.5", "websockets==17.4"];
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -41,40 +40,25 @@ struct Plan<'a> {
     requests: u16,
     frames: u32,
     mebibytes: u16,
-    agent: PlannedAgent,
-}
-
-#[derive(Serialize)]
-struct PlannedAgent {
-    name: &'static str,
-    runtime: &'static str,
-    zip: PathBuf,
+    agent: PackedAgent,
 }
 
 /// Measures all of it on this server.
 pub(super) async fn measure(
     arguments: &Arguments,
     server: &Server,
-    execution: Execution,
-    (runtime, interpreter): (RuntimeKind, PathBuf),
+    workshop: &Workshop,
 ) -> Result<Report, Cause> {
-    let folder = tempfile::Builder::new().prefix("coracle-bench-").tempdir()?;
-    output::progress("fetching the agent's packages from the package index");
-    let packages = Packages::install(&interpreter, &folder.path().join("packages"), &REQUIREMENTS).await?;
-    let (place, added) = (folder.path().to_owned(), packages.clone());
-    let (_, zip) =
-        tokio::task::spawn_blocking(move || packages::pack(&place, "protocols", AGENT, &added)).await??;
     let plan = Plan {
         data_dir: &server.data_dir(),
         requests: arguments.round_trips,
         frames: arguments.frames,
         mebibytes: arguments.mebibytes,
-        agent: PlannedAgent {
-            name: "protocols",
-            runtime: runtime.as_str(),
-            zip,
-        },
+        agent: workshop.pack("protocols", AGENT).await?,
     };
-    let measured: Measured = script::run(MEASURE, &interpreter, &packages, server, &plan).await?;
-    Ok(Report::new(execution, runtime, measured))
+    let measured: Measured = workshop.measure(MEASURE, server, &plan).await?;
+    Ok(Report::new(
+        Head::new(server.execution(), workshop.runtime),
+        measured,
+    ))
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use coracle_types::RuntimeKind;
 use serde::{Deserialize, Serialize};
 
+use super::super::ms;
+use super::super::report::Head;
 use super::super::statistics::Latency;
-use super::super::{Execution, ms};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -34,10 +34,8 @@ struct Rate {
 /// Everything one run found out.
 #[derive(Serialize)]
 pub(in super::super) struct Report {
-    version: &'static str,
-    optimised: bool,
-    execution: Execution,
-    runtime: &'static str,
+    #[serde(flatten)]
+    head: Head,
     round_trips: Vec<RoundTrip>,
     frames_per_second: f64,
     bytes_per_second: Vec<Rate>,
@@ -52,17 +50,14 @@ struct RoundTrip {
 }
 
 impl Report {
-    pub(super) fn new(execution: Execution, runtime: RuntimeKind, measured: Measured) -> Self {
+    pub(super) fn new(head: Head, measured: Measured) -> Self {
         let round_trips = measured.round_trips.into_iter().map(|way| RoundTrip {
             name: way.name,
             count: way.seconds.len(),
             latency: Latency::of(way.seconds.into_iter().map(Duration::from_secs_f64)),
         });
         Self {
-            version: env!("CARGO_PKG_VERSION"),
-            optimised: !cfg!(debug_assertions),
-            execution,
-            runtime: runtime.as_str(),
+            head,
             round_trips: round_trips.collect(),
             frames_per_second: measured.frames_per_second,
             bytes_per_second: measured.bytes_per_second,
@@ -72,13 +67,7 @@ impl Report {
     /// The report as lines of text.
     pub(in super::super) fn lines(&self) -> Vec<String> {
         let mut lines = vec![
-            format!(
-                "coracle {} ({} build), {}, {}",
-                self.version,
-                if self.optimised { "release" } else { "development" },
-                self.execution.described(),
-                self.runtime,
-            ),
+            self.head.line(),
             String::new(),
             format!("{:<40}{:>12}{:>12}{:>12}", "Round trip", "p50", "mean", "p99"),
         ];
@@ -108,6 +97,9 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use coracle_types::RuntimeKind;
+
+    use super::super::super::Execution;
     use super::*;
 
     #[test]
@@ -115,7 +107,8 @@ mod tests {
         let said = r#"{"round_trips": [{"name": "WebSocket", "seconds": [0.003, 0.001, 0.002]}],
             "frames_per_second": 1234.4, "bytes_per_second": [{"name": "invocation", "rate": 52428800}]}"#;
         let measured = serde_json::from_str(said).unwrap();
-        let lines = Report::new(Execution::Kvm, RuntimeKind::Python313, measured).lines();
+        let head = Head::new(Execution::Kvm, RuntimeKind::Python313);
+        let lines = Report::new(head, measured).lines();
         let line = |begins: &str| lines.iter().find(|line| line.trim().starts_with(begins)).unwrap();
         assert!(line("WebSocket (3)").contains("2.000 ms"), "{lines:?}");
         assert!(line("small frames").ends_with("1234/s"), "{lines:?}");

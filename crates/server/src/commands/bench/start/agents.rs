@@ -1,7 +1,7 @@
 //! The agents whose starts are measured.
 
 /// Pinned, so that figures of two runs compare.
-pub(super) const REQUIREMENTS: [&str; 3] = [
+pub(in super::super) const REQUIREMENTS: [&str; 3] = [
     "bedrock-agentcore==1.25.0",
     "boto3==1.44.5",
     "strands-agents==1.62.0",
@@ -9,7 +9,7 @@ pub(super) const REQUIREMENTS: [&str; 3] = [
 
 /// An agent to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Agent {
+pub(in super::super) enum Agent {
     /// The hello agent of the examples, on the SDK.
     Hello,
     /// One on Strands and the SDK, which asks no model.
@@ -26,7 +26,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn source(self) -> &'static str {
+    pub(in super::super) fn source(self) -> &'static str {
         match self {
             Self::Hello => include_str!("../../../../../../examples/hello-agent/app/hello/main.py"),
             Self::Strands => include_str!("strands_agent.py"),

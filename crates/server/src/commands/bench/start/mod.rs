@@ -15,20 +15,17 @@
 mod agents;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use coracle_artifact::images::ImageStore;
-use coracle_types::RuntimeKind;
 use serde::Serialize;
 
-use self::agents::{Agent, REQUIREMENTS};
+pub(super) use self::agents::{Agent, REQUIREMENTS};
 use self::report::Measured;
 pub(super) use self::report::Report;
-use super::super::interpreter::interpreter;
-use super::packages::{self, Packages};
+use super::Cause;
+use super::report::Head;
+use super::script::{PackedAgent, Workshop};
 use super::server::Server;
-use super::{Cause, Execution, RUNTIMES, script};
-use crate::commands::output;
 
 const MEASURE: &str = include_str!("start.py");
 /// The memory of sessions is read with their health probes, every five seconds.
@@ -58,60 +55,19 @@ struct Plan<'a> {
     boots: u16,
     rate_seconds: u16,
     settle_seconds: u16,
-    agents: Vec<PlannedAgent>,
-}
-
-#[derive(Serialize)]
-struct PlannedAgent {
-    name: &'static str,
-    runtime: &'static str,
-    /// Where the agent's main.py is on the host.
-    folder: PathBuf,
-    zip: PathBuf,
-}
-
-/// The runtime to measure with, and the host's interpreter of the same version.
-pub(super) async fn choose_runtime(images_dir: &Path) -> Result<(RuntimeKind, PathBuf), Cause> {
-    let images = ImageStore::open(images_dir, None)?;
-    for runtime in RUNTIMES {
-        if images.base(runtime).is_ok()
-            && let Some((program, _)) = interpreter(runtime).await
-        {
-            return Ok((runtime, program));
-        }
-    }
-    let folder = images_dir.display();
-    Err(format!(
-        "no Python has both a base image in {folder} and an interpreter on PATH, which the bare process needs; build \
-         the image of the one you have, for example: coracle image build PYTHON_3_11 --images-dir {folder}"
-    )
-    .into())
+    agents: Vec<PackedAgent>,
 }
 
 /// Measures all of it on this server, which must be one for microVMs.
 pub(super) async fn measure(
     arguments: &Arguments,
     server: &Server,
-    execution: Execution,
-    (runtime, interpreter): (RuntimeKind, PathBuf),
+    workshop: &Workshop,
 ) -> Result<Report, Cause> {
-    let folder = tempfile::Builder::new().prefix("coracle-bench-").tempdir()?;
     let agents = arguments.agent.map_or(Agent::ALL.to_vec(), |agent| vec![agent]);
-    output::progress("fetching the agents' packages from the package index");
-    let packages = Packages::install(&interpreter, &folder.path().join("packages"), &REQUIREMENTS).await?;
-    let mut planned = Vec::new();
+    let mut packed = Vec::new();
     for agent in agents {
-        let (place, packages) = (folder.path().to_owned(), packages.clone());
-        let (folder, zip) = tokio::task::spawn_blocking(move || {
-            packages::pack(&place, agent.name(), agent.source(), &packages)
-        })
-        .await??;
-        planned.push(PlannedAgent {
-            name: agent.name(),
-            runtime: runtime.as_str(),
-            folder,
-            zip,
-        });
+        packed.push(workshop.pack(agent.name(), agent.source()).await?);
     }
     let plan = Plan {
         data_dir: &server.data_dir(),
@@ -119,8 +75,11 @@ pub(super) async fn measure(
         boots: arguments.boots,
         rate_seconds: arguments.rate_seconds,
         settle_seconds: SETTLE_SECONDS,
-        agents: planned,
+        agents: packed,
     };
-    let measured: Vec<Measured> = script::run(MEASURE, &interpreter, &packages, server, &plan).await?;
-    Ok(Report::new(execution, runtime, measured))
+    let measured: Vec<Measured> = workshop.measure(MEASURE, server, &plan).await?;
+    Ok(Report::new(
+        Head::new(server.execution(), workshop.runtime),
+        measured,
+    ))
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use coracle_types::RuntimeKind;
 use serde::{Deserialize, Serialize};
 
-use super::super::report::mib;
+use super::super::ms;
+use super::super::report::{Head, mib};
 use super::super::statistics::Percentiles;
-use super::super::{Execution, ms};
 
 /// What `start.py` says of one agent.
 #[derive(Deserialize)]
@@ -32,10 +31,8 @@ struct MeasuredWay {
 /// Everything one run found out.
 #[derive(Serialize)]
 pub(in super::super) struct Report {
-    version: &'static str,
-    optimised: bool,
-    execution: Execution,
-    runtime: &'static str,
+    #[serde(flatten)]
+    head: Head,
     agents: Vec<AgentReport>,
 }
 
@@ -61,25 +58,16 @@ struct Way {
 }
 
 impl Report {
-    pub(super) fn new(execution: Execution, runtime: RuntimeKind, measured: Vec<Measured>) -> Self {
+    pub(super) fn new(head: Head, measured: Vec<Measured>) -> Self {
         Self {
-            version: env!("CARGO_PKG_VERSION"),
-            optimised: !cfg!(debug_assertions),
-            execution,
-            runtime: runtime.as_str(),
+            head,
             agents: measured.into_iter().map(AgentReport::from).collect(),
         }
     }
 
     /// The report as lines of text.
     pub(in super::super) fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!(
-            "coracle {} ({} build), {}, {}",
-            self.version,
-            if self.optimised { "release" } else { "development" },
-            self.execution.described(),
-            self.runtime,
-        )];
+        let mut lines = vec![self.head.line()];
         for agent in &self.agents {
             agent.print(&mut lines);
         }
@@ -152,6 +140,9 @@ fn shown(figures: Option<Percentiles>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use coracle_types::RuntimeKind;
+
+    use super::super::super::Execution;
     use super::*;
 
     #[test]
@@ -160,7 +151,8 @@ mod tests {
             "create_to_ready_seconds": 3.5, "sessions_per_second": 5.25, "idle_private_bytes": 31457280,
             "idle_shared_bytes": 62914560, "template_bytes": 1048576, "hibernated_bytes": 5242880}]"#;
         let measured = serde_json::from_str(said).unwrap();
-        let lines = Report::new(Execution::Kvm, RuntimeKind::Python313, measured).lines();
+        let head = Head::new(Execution::Kvm, RuntimeKind::Python313);
+        let lines = Report::new(head, measured).lines();
         let restore = lines.iter().find(|line| line.contains("restore (3)")).unwrap();
         assert!(restore.contains("300 / 350 / 350 ms"), "{restore}");
         assert!(restore.ends_with(" -"), "{restore}");

@@ -12,35 +12,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from client import AT_ONCE, WAIT_SECONDS, Server, new_session, progress, wait
+from client import AT_ONCE, PAYLOAD, WAIT_SECONDS, Runtime, Server, new_session, progress, wait
 
 CALLERS = 4
-# The payload suits both agents.
-PAYLOAD = json.dumps({"prompt": "hello"}).encode()
 
 
-class Runtime:
-    """Starts and ends sessions of one runtime."""
-
-    def __init__(self, server, arn):
-        self.server, self.arn = server, arn
-
-    def first_byte(self, session):
-        began = time.perf_counter()
-        answer = self.server.data.invoke_agent_runtime(
-            agentRuntimeArn=self.arn, runtimeSessionId=session, payload=PAYLOAD, contentType="application/json"
-        )
-        answer["response"].read(1)
-        taken = time.perf_counter() - began
-        answer["response"].read()
-        return taken
-
-    def end(self, sessions):
-        for session in sessions:
-            self.server.data.stop_runtime_session(agentRuntimeArn=self.arn, runtimeSessionId=session)
-
-    def none_left(self):
-        wait("the sessions to end", lambda: not self.server.running_sessions())
+class Measured(Runtime):
+    """A runtime, in every way its sessions start."""
 
     def tag(self, key, value):
         if value is None:
@@ -173,10 +151,10 @@ def measure(server, agent, plan):
     }
     progress(f"{name}: {plan['boots']} sessions that boot")
     arn, _ = server.deploy(agent, "V1")
-    boot = Runtime(server, arn).way(plan["boots"])
+    boot = Measured(server, arn).way(plan["boots"])
     progress(f"{name}: making the template")
     arn, create_to_ready = server.deploy(agent, "V2")
-    runtime = Runtime(server, arn)
+    runtime = Measured(server, arn)
     # The first one finds files that no page cache has yet.
     runtime.way(1)
     progress(f"{name}: {sessions} sessions restored")
