@@ -1,6 +1,7 @@
 """Container images: pulled, kept as disks, and run as they say."""
 
 import gzip
+import itertools
 import json
 import os
 import subprocess
@@ -28,6 +29,7 @@ from harness.containers import (
     told,
     zstd,
 )
+from harness.processes import PeakMemory
 from harness.registry import IDENTITY_TOKEN, PASSWORD, USER, BadRegistry, DebianRegistry, TokenGate
 from harness.server import BINARIES, IMAGES, Server
 from javascript import NODE
@@ -38,6 +40,8 @@ STALL_SECONDS = 2
 # Of the server whose agents are never healthy.
 INIT_SECONDS = 10
 LONG_NAME = "n" * 200
+# What docs/operations.md says that a pull takes.
+PULL_MEMORY_MIB = 128
 
 
 def container(uri: str) -> dict:
@@ -248,6 +252,50 @@ def test_an_agent_that_listens_elsewhere_is_told_where_it_should(
     assert "listens on port 9000 instead" in messages[0], messages[0]
     assert "on [::1]:8080 only" in messages[1], messages[1]
     assert all("must listen on 0.0.0.0:8080" in message for message in messages)
+
+
+LARGE_LAYERS = 8
+LARGE_FILE = 64 * 1024 * 1024
+SMALL_FILES, SMALL_FILE = 4096, 16 * 1024
+LARGE_TIMEOUT = 900.0
+
+
+def large_layer(number: int) -> Layer:
+    """128 MiB: one file that does not compress, and many that do."""
+    layer = Layer().add(f"data/{number}/large", b"layer %d\n" % number + os.urandom(LARGE_FILE))
+    for each in range(SMALL_FILES):
+        layer.add(f"data/{number}/small/{each}", b"%08d" % each * (SMALL_FILE // 8))
+    return layer
+
+
+@pytest.mark.microvm
+@pytest.mark.slow
+@pytest.mark.timeout(3 * LARGE_TIMEOUT)
+def test_a_gigabyte_of_layers_is_pulled_once_and_takes_little_memory(
+    own_server: Callable[..., Server], registry: DebianRegistry
+) -> None:
+    server = own_server("microvm", "gigabyte")
+    aws = Aws(server, "PYTHON_3_13")
+    program = Layer().add("witness", static_witness(), mode=0o755)
+    layers = itertools.chain([program], map(large_layer, range(LARGE_LAYERS)))
+    made = image(layers, compress=[plain, zstd, zstd, *[plain] * 4], Entrypoint=["/witness"])
+    uri = registry.push(made, "gigabyte")
+    memory = PeakMemory(server.pid)
+    runtime = aws.create(b"", **container(uri), platformVersion="V2").wait_for("READY", LARGE_TIMEOUT)
+    # As docs/operations.md says.
+    assert memory.growth_mib() < PULL_MEMORY_MIB
+    session = runtime.session()
+    last = LARGE_LAYERS - 1
+    found = told(session.invoke(f"/data/{last}/large\n/data/0/small/{SMALL_FILES - 1}".encode()))
+    session.stop()
+    large, small = (path.split() for path in found["path"])
+    assert " ".join(large[6:]) == f"{LARGE_FILE + len('layer 0') + 1} layer {last}"
+    assert small[6] == str(SMALL_FILE)
+    assert small[7].startswith(f"{SMALL_FILES - 1:08}")
+    downloads = registry.downloads("gigabyte")
+    assert downloads == LARGE_LAYERS + 2, "a layer each, and the configuration"
+    aws.create(b"", **container(uri), platformVersion="V2").wait_for("READY", LARGE_TIMEOUT)
+    assert registry.downloads("gigabyte") == downloads + 1, "only the configuration is asked for again"
 
 
 # --- what is refused -----------------------------------------------------------------------------------------

@@ -34,14 +34,13 @@ class DebianRegistry:
         self._authorization = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode() if with_password else None
         config = {
             "version": 0.1,
-            "log": {"level": "error", "accesslog": {"disabled": True}},
+            "log": {"level": "info"},
             "storage": {"filesystem": {"rootdirectory": str(self._folder / "data")}},
             "http": {"addr": "127.0.0.1:0"},
         }
         if with_password:
             (self._folder / "htpasswd").write_text(HTPASSWD)
             config["auth"] = {"htpasswd": {"realm": "tests", "path": str(self._folder / "htpasswd")}}
-        config["log"]["level"] = "info"
         (self._folder / "config.yml").write_text(json.dumps(config))
         self._log = self._folder / "log"
         program = shutil.which("docker-registry")
@@ -60,6 +59,10 @@ class DebianRegistry:
         assert self._process.poll() is None, self._log.read_text()
         _, found, rest = self._log.read_text().partition("listening on ")
         return rest.split('"')[0].split()[0].strip(",") if found and rest.strip() else None
+
+    def downloads(self, name: str) -> int:
+        """How many blobs of a repository have been fetched."""
+        return self._log.read_text().count(f'"GET /v2/{name}/blobs/')
 
     def stop(self) -> None:
         self._process.kill()
