@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.aws import AGENTS, Aws, Runtime
+from harness.commands import run
 from harness.containers import (
     ARCHITECTURE,
     OTHER_ARCHITECTURE,
@@ -177,6 +178,40 @@ def test_a_static_image_runs_as_it_says(aws: Aws, registry: DebianRegistry) -> N
     assert all(seen[path] != ["missing"] for path in ("/dev/null", "/proc/self", "/tmp", "/etc/hosts"))
 
 
+# What root must not be able to do to its own machine, either. What ends the machine comes last.
+ATTACKS_BY_ROOT = {
+    "read-memory": "mknod /tmp/mem c 1 1 && head -c 1 /tmp/mem",
+    "make-a-disk": "mknod /tmp/disk b 254 0",
+    "mount": "mount -t tmpfs none /srv",
+    "mount-control-groups": "mount -t cgroup2 none /srv",
+    "remount": "mount -o remount,rw /sys",
+    "unmount": "umount -l /proc",
+    "load-a-module": "insmod /start.sh",
+    "set-the-host-name": "hostname other",
+    "set-the-clock": "date -s @0; [ $(date +%Y) = 1970 ]",
+    "write-core-pattern": "echo '|/start.sh' > /proc/sys/kernel/core_pattern",
+    "write-modprobe": "echo /start.sh > /proc/sys/kernel/modprobe",
+    "write-ip-forward": "echo 1 > /proc/sys/net/ipv4/ip_forward",
+    "write-interrupts": "echo 1 > /proc/irq/default_smp_affinity",
+    "suspend": "echo mem > /sys/power/state",
+    "read-the-guests-environment": "head -c 1 /proc/1/environ",
+    "read-the-guests-memory": "dd if=/proc/1/mem of=/dev/null bs=1 count=1",
+    "see-the-guests-root": "ls /proc/1/root/",
+    "enter-the-guests-namespaces": "nsenter -t 1 -m true",
+    "change-the-card": "ip link set eth0 down",
+    "change-the-address": "ip addr add 10.0.2.3/24 dev eth0",
+    "ask-by-ARP": "arping -c 1 -w 2 10.0.2.2",
+    "press-a-magic-key": "echo b > /proc/sysrq-trigger",
+    "power-off": "poweroff -f",
+    "reboot": "reboot -f",
+}
+
+
+def tries(attacks: dict[str, str]) -> str:
+    """A command that names the attacks that succeed."""
+    return "; ".join(f"(({attack}) > /dev/null 2>&1 && echo {name})" for name, attack in attacks.items())
+
+
 def alpine_like(architecture: str = ARCHITECTURE) -> Image:
     """As Alpine is: the C library musl, and BusyBox for a shell. No mirror of Alpine's is needed for it."""
     loader = next(Path("/lib").glob("ld-musl-*.so.1"))
@@ -197,7 +232,10 @@ def test_an_image_with_musl_and_busybox_runs_as_root_from_an_index(aws: Aws, reg
     runtime = deploy(aws, registry.push(both, "alpine-like"), platformVersion="V2")
     session = runtime.session()
     found = told(session.invoke(b"/etc/passwd"))
+    succeeded = run(session, tries(ATTACKS_BY_ROOT))[0].split()
+    assert told(session.invoke(b""))["uid"] == ["0"], "the guest runs on"
     session.stop()
+    assert not succeeded, f"root of a container can {succeeded}"
     assert (found["uid"], found["gid"], found["cwd"]) == (["0"], ["0"], ["/srv"])
     assert found["argument"] == ["witness", "a"]
     assert "STARTED_BY=/start.sh" in found["variable"]

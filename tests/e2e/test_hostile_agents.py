@@ -2,6 +2,7 @@
 What it tries beyond that is refused."""
 
 import inspect
+import json
 import os
 import statistics
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness import attacks
-from harness.aws import AgentSession
+from harness.aws import AGENTS, AgentSession, Aws, zip_of
 from harness.processes import PeakMemory
 from harness.server import Server
 from harness.waiting import wait_until
@@ -130,3 +131,18 @@ def test_what_an_agent_may_not_do(attacker: AgentSession, neighbour: AgentSessio
 
 def test_a_namespace_of_ones_own_has_no_card(attacker: AgentSession) -> None:
     assert set(run(attacker, "namespaces")) <= {"lo"}
+
+
+def test_a_time_bomb_at_snapshot(aws: Aws, neighbour: AgentSession, server: Server) -> None:
+    files = {"main.py": (AGENTS / "time_bomb.py").read_text(), "attacks.py": inspect.getsource(attacks)}
+    runtime = aws.deploy(zip_of(files), platformVersion="V2")
+    with unharmed(neighbour, server):
+        for _ in range(2):
+            session = runtime.session()
+            said = json.loads(session.invoke(b"{}")["response"].read())
+            session.stop()
+            assert said["struck"], "the session was not restored"
+            assert said["was_first"], "the bomb came too late to try anything"
+            succeeded = [name for name, outcome in said["tried"].items() if outcome == "done"]
+            assert not succeeded, f"an agent can {succeeded} at its restore"
+    runtime.delete()

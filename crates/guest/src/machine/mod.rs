@@ -120,14 +120,15 @@ impl Machine {
             seed::add_entropy(entropy)?;
         }
         network::loopback_up()?;
+        if let Some(network) = &start.network {
+            // While the kernel's settings can be written.
+            network::card_up(network)?;
+        }
         if let Some(root) = &start.root {
             let scratch = root::switch_to(root)?;
             *lock(&self.scratch) = Some(scratch);
         }
         identity::mount(start.network.as_ref())?;
-        if let Some(network) = &start.network {
-            network::card_up(network)?;
-        }
         identity::renew(&start.hostname)?;
         lock(&self.agent_user).clone_from(&start.user);
         self.mount(start.storage.as_ref())?;

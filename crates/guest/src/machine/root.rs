@@ -33,6 +33,8 @@ const DEVICES: [(&str, u32, u32); 6] = [
     ("urandom", 1, 9),
     ("tty", 5, 0),
 ];
+/// What root can tell the kernel to do by writing a file, without any capability.
+const KERNEL_CONTROLS: [&str; 4] = ["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"];
 const DEVICE_LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
     ("fd", "/proc/self/fd"),
@@ -145,6 +147,9 @@ fn furnish(root: &Path) -> Result<(), Failure> {
         Ok(folder)
     };
     mount(c"proc", &within("proc")?, c"proc", harmless, "")?;
+    for control in KERNEL_CONTROLS {
+        seal(&root.join(control), harmless)?;
+    }
     mount(
         c"sysfs",
         &within("sys")?,
@@ -191,6 +196,16 @@ fn furnish(root: &Path) -> Result<(), Failure> {
     )?;
     let temporary = within("tmp")?;
     fs::set_permissions(&temporary, Permissions::from_mode(0o1777)).doing(|| "opening /tmp to all".to_owned())
+}
+
+/// Makes what is there read-only; a kernel may not have it.
+fn seal(place: &Path, flags: MountFlags) -> Result<(), Failure> {
+    if !place.exists() {
+        return Ok(());
+    }
+    let sealing = || format!("sealing {}", place.display());
+    rustix::mount::mount_bind(place, place).doing(sealing)?;
+    rustix::mount::mount_remount(place, flags | MountFlags::BIND | MountFlags::RDONLY, c"").doing(sealing)
 }
 
 fn make_device(at: &Path, number: rustix::fs::Dev) -> Result<(), Failure> {
