@@ -154,6 +154,7 @@ find_missing_packages() {
         need openssl "issues the tests' certificates" has openssl
         need docker-registry "is where the tests' container images are pulled from" has docker-registry
         need busybox-static "is the shell in one of these images" has busybox
+        need faketime "has the clock of a server jump" has faketime
         # Ubuntu has it only as a snap; the tests that need it are left out there.
         [[ $(. /etc/os-release && echo "$ID") != debian ]] || need chromium "looks at the page of agentcore dev" has chromium
         need musl-tools "builds a program for an image without the C library of Debian" has musl-gcc

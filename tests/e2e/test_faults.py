@@ -221,3 +221,90 @@ def test_no_more_open_files(own_server: Callable[..., Server]) -> None:
     assert Aws(server, host_python()).deploy(agent_zip("toolbox")).session().do("recall") is None
     assert session.do("recall") == "kept"
     server.stop()
+
+
+class JumpingClock:
+    """A wall clock of a server's own, by libfaketime, which can be set while it runs."""
+
+    LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.jump("+0")
+        self.environment = {
+            "LD_PRELOAD": str(self.LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def jump(self, offset: str) -> None:
+        draft = self._file.with_suffix(".draft")
+        draft.write_text(f"{offset}\n")
+        draft.rename(self._file)
+
+
+@pytest.mark.skipif(JumpingClock.LIBRARY is None, reason="needs libfaketime")
+def test_the_clock_jumps(tmp_path: Path) -> None:
+    clock = JumpingClock(tmp_path)
+    server = Server("process", "clock", environment=clock.environment)
+    try:
+        aws = Aws(server.start(), host_python())
+        runtime = aws.deploy(agent_zip("toolbox"), lifecycleConfiguration={"idleRuntimeSessionTimeout": 60})
+        session = runtime.session()
+        session.do("remember", value="kept")
+        # Less than a signature may be off, more than the session may be idle.
+        for offset in ("+4m", "-4m", "+0"):
+            stream = session.start("stream", count=20, delay=0.05)["response"]
+            clock.jump(offset)
+            assert len(stream.read().splitlines()) >= 20, "a stream goes on"
+            assert session.do("recall") == "kept", "no time has passed"
+            assert runtime.session().do("recall") is None
+        for offset in ("+3d", "-3d"):
+            clock.jump(offset)
+            refused = outcome(lambda: session.do("recall"))
+            assert refused == (403, "InvalidSignatureException"), "the caller's clock is off by days"
+            assert server.healthy()
+        clock.jump("+0")
+        assert session.do("recall") == "kept"
+        assert aws.deploy(agent_zip("toolbox")).session().do("recall") is None
+        server.stop()
+    finally:
+        server.clean_up()
+
+
+@contextmanager
+def no_more_processes(server: Server) -> Iterator[None]:
+    """Lets the server start neither processes nor threads; what runs already goes on."""
+    hierarchies = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
+    hierarchy = next((each for each in hierarchies if (each / "cgroup.procs").exists()), None)
+    if hierarchy is None or os.geteuid() != 0:
+        pytest.skip("needs a control group of processes")
+    group = hierarchy / f"coracle-tests-{server.pid}"
+    group.mkdir()
+    try:
+        if not (group / "pids.max").exists():
+            pytest.skip("needs the control group controller of processes")
+        (group / "cgroup.procs").write_text(str(server.pid))
+        (group / "pids.max").write_text((group / "pids.current").read_text())
+        yield
+    finally:
+        for pid in (group / "cgroup.procs").read_text().split():
+            with suppress(ProcessLookupError):
+                (hierarchy / "cgroup.procs").write_text(pid)
+        group.rmdir()
+
+
+def test_no_more_processes(own_server: Callable[..., Server]) -> None:
+    server = own_server("process", "processes")
+    runtime = Aws(server, host_python()).deploy(agent_zip("toolbox"))
+    session = runtime.session()
+    session.do("remember", value="kept")
+    with no_more_processes(server):
+        for _ in range(3):
+            assert outcome(lambda: runtime.session().do("recall"))[0] in (424, 429, 500, 503)
+        assert session.do("recall") == "kept"
+        assert server.healthy()
+    assert runtime.session().do("recall") is None
+    assert session.do("recall") == "kept"
+    server.stop()
