@@ -70,7 +70,8 @@ def while_waiting(session: AgentSession, fault: Callable[[], None]) -> tuple[int
     """What a request is told that was under way at the fault."""
     session.do("remember", value="lost")
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(outcome, lambda: session.do("sleep", seconds=2 * DEADLINE))
+        waiting = pool.submit(outcome, lambda: session.start("sleep", seconds=2 * DEADLINE))
+        assert session.do("wait_for_sleep", seconds=DEADLINE), "the request is not under way"
         stream = session.start("stream", count=1000, delay=0.1)["response"]
         assert stream.read(5)
         fault()

@@ -19,6 +19,7 @@ use crate::gateway::tls::TlsConfig;
 
 use crate::caps::CapsConfig;
 use crate::egress::EgressConfig;
+use crate::jail::JailConfig;
 
 /// Why the configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,8 @@ pub struct Config {
     pub images_dir: Option<PathBuf>,
     /// How sandboxes are made.
     pub sandbox: SandboxConfig,
+    /// What is left to whoever breaks out of one.
+    pub jail: JailConfig,
     /// Access keys beside the administrator key.
     pub credentials: Vec<CredentialConfig>,
     /// What sandboxes may reach outside.
@@ -100,6 +103,7 @@ impl Default for Config {
             tls: None,
             images_dir: None,
             sandbox: SandboxConfig::default(),
+            jail: JailConfig::default(),
             credentials: Vec::new(),
             egress: EgressConfig::default(),
             limits: LimitsConfig::default(),

@@ -151,6 +151,7 @@ pub fn microvm_config(
             AcceleratorChoice::Kvm => microvm::AcceleratorChoice::Kvm,
             AcceleratorChoice::Tcg => microvm::AcceleratorChoice::Tcg,
         },
+        jail: config.jail.settings(),
         name_servers: config.egress.name_servers().map_err(DriverError::NameServers)?,
         boot_timeout: BOOT_TIMEOUT,
     })

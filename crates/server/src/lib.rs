@@ -16,6 +16,7 @@ pub mod egress;
 pub mod gateway;
 mod housekeeping;
 pub mod issuers;
+pub mod jail;
 pub mod metrics;
 pub mod operator;
 mod report;

@@ -35,6 +35,9 @@ enum Command {
     Rollout(commands::rollout::Arguments),
     /// Measure what sessions and invocations cost on this machine.
     Bench(commands::bench::Arguments),
+    /// Become the process of a microVM, in a jail. The server starts machines with it.
+    #[command(hide = true)]
+    Jail(commands::jail::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Sessions(arguments) => commands::sessions::run(&arguments),
         Command::Rollout(arguments) => commands::rollout::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Jail(arguments) => commands::jail::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,16 +6,26 @@ use coracle_guest_proto::PORT_NAME;
 use coracle_types::{Architecture, SandboxId};
 use serde_json::{Value, json};
 
-/// The channel's socket in the machine's folder.
+use crate::cgroup::Limits;
+use crate::jail::{FileUse, Start, Usage};
+
+/// The channel's socket in the machine's run folder.
 pub(crate) const CHANNEL_SOCKET: &str = "channel";
-/// The monitor's socket in the machine's folder.
+/// The monitor's socket in the machine's run folder.
 pub(crate) const QMP_SOCKET: &str = "qmp";
-/// The serial console's socket in the machine's folder.
+/// The serial console's socket in the machine's run folder.
 pub(crate) const CONSOLE_SOCKET: &str = "console";
-/// The network card's socket in the machine's folder.
+/// The network card's socket in the machine's run folder.
 pub(crate) const NETWORK_SOCKET: &str = "network";
 /// The channel in what the monitor says.
 pub(crate) const CHANNEL_ID: &str = "channel";
+
+/// Memory that QEMU may take beside the guest's, in bytes.
+const OVERHEAD: u64 = 512 * 1024 * 1024;
+/// Memory for translated code in emulation, in bytes; QEMU takes no more by itself.
+const TRANSLATED_CODE: u64 = 1024 * 1024 * 1024;
+/// Most threads of QEMU: its processors' and those that wait for disks.
+const MAX_TASKS: u64 = 512;
 
 /// What executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,7 +149,7 @@ impl Board {
 }
 
 impl MachineConfig {
-    /// QEMU's arguments. Paths of sockets are relative to the machine's folder, because a socket's path has
+    /// QEMU's arguments. Paths of sockets are relative to its working directory, because a socket's path has
     /// room for 107 bytes only.
     pub fn arguments(&self) -> Vec<String> {
         let board = Board::of(self.architecture);
@@ -200,8 +210,52 @@ impl MachineConfig {
         arguments
     }
 
+    /// What is to be started.
+    pub(crate) fn start(&self) -> Start<'_> {
+        let memory = self.memory_bytes();
+        let translated = match self.accelerator {
+            Accelerator::Kvm => 0,
+            Accelerator::Tcg => TRANSLATED_CODE,
+        };
+        Start {
+            sandbox: self.sandbox,
+            program: &self.qemu,
+            arguments: self.arguments(),
+            files: self.files(),
+            kvm: self.accelerator == Accelerator::Kvm,
+            limits: Limits {
+                memory: memory + OVERHEAD + translated,
+                tasks: MAX_TASKS,
+                // One more for its devices.
+                processors: u64::from(self.vcpus) + 1,
+            },
+            memory,
+        }
+    }
+
+    fn files(&self) -> Vec<FileUse<'_>> {
+        let used = |usage| move |path| FileUse { path, usage };
+        let mut files: Vec<_> = [self.kernel.as_path(), &self.initramfs]
+            .map(used(Usage::Reads))
+            .to_vec();
+        files.extend(self.disks.iter().map(|disk| match disk.access {
+            Access::Shared => used(Usage::Reads)(disk.path.as_path()),
+            Access::Private | Access::Lasting => used(Usage::Owns)(&disk.path),
+        }));
+        match &self.memory {
+            Memory::Fresh => {}
+            Memory::Recorded(path) => files.push(used(Usage::Owns)(path)),
+            Memory::Restored(path) | Memory::Woken(path) => files.push(used(Usage::Maps)(path)),
+        }
+        files
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        u64::from(self.memory_mib) * 1024 * 1024
+    }
+
     fn memory_backend(&self) -> String {
-        let bytes = u64::from(self.memory_mib) * 1024 * 1024;
+        let bytes = self.memory_bytes();
         let in_file = |path: &Path, share: bool| {
             json!({
                 "qom-type": "memory-backend-file",

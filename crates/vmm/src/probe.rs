@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Accelerator, MachineConfig, Memory};
+use crate::jail::Jail;
 use crate::vm::Vm;
 
 const DEVICE: &str = "/dev/kvm";
@@ -63,6 +64,8 @@ pub struct KvmProbe {
     pub initramfs: PathBuf,
     /// The folder of the machines: the tiny guest's is among them, so that a sweep ends it.
     pub sandboxes: PathBuf,
+    /// The jail of its process.
+    pub jail: Jail,
     /// The file that remembers the verdict.
     pub memory: PathBuf,
 }
@@ -155,7 +158,7 @@ impl KvmProbe {
             network: None,
         };
         let unusable = |reason: String| KvmVerdict::Unusable { reason };
-        let mut vm = match Vm::spawn(&config, &folder).await {
+        let mut vm = match Vm::spawn(&config, &self.jail, &folder).await {
             Ok(vm) => vm,
             Err(error) => {
                 // The machine may have removed it already; what is left is removed by the next sweep.
@@ -210,6 +213,7 @@ mod tests {
             kernel: "kernel".into(),
             initramfs: "initramfs".into(),
             sandboxes: folder.join("sandboxes"),
+            jail: Jail::none(),
             memory: folder.join("kvm.json"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +34,18 @@ pub fn cpu_time_of_processes_in(folder: &Path) -> Duration {
     working_in(folder).filter_map(|pid| cpu_time(pid).ok()).sum()
 }
 
-/// The working directory and the arguments of a process.
+/// A file or folder, whatever paths lead to it.
+pub(crate) fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+/// The folder that a process works in, wherever the process itself sees it.
+pub(crate) fn working_directory(pid: u32) -> io::Result<(u64, u64)> {
+    identity(&Path::new("/proc").join(pid.to_string()).join("cwd"))
+}
+
+/// The working directory, as a path of the process's, and the arguments of a process.
 pub(crate) fn origin(pid: u32) -> io::Result<(PathBuf, Vec<String>)> {
     let folder = fs::read_link(format!("/proc/{pid}/cwd"))?;
     let line = fs::read(format!("/proc/{pid}/cmdline"))?;

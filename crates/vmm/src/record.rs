@@ -21,6 +21,9 @@ pub(crate) struct Record {
     /// The file that the machine's own pages of memory lie over, if it was restored.
     #[serde(default)]
     pub(crate) original: Option<PathBuf>,
+    /// Its control groups.
+    #[serde(default)]
+    pub(crate) groups: Vec<PathBuf>,
 }
 
 impl Record {
@@ -30,6 +33,7 @@ impl Record {
             pid,
             start_time: procfs::start_time(pid)?,
             original: None,
+            groups: Vec::new(),
         })
     }
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::connect::SocketFolder;
 use crate::qmp::{Qmp, QmpError};
+use crate::run_folder::RunFolder;
 
 /// The socket in the machine's folder through which the device state passes.
 const SOCKET: &str = "migration";
 /// Largest device state accepted, in bytes: hundreds of times what a machine has.
-const MAX_STATE: u64 = 64 * 1024 * 1024;
+pub(crate) const MAX_STATE: u64 = 64 * 1024 * 1024;
 /// How long the whole of a save or a restore may take. It takes milliseconds unless the host is overloaded.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often QEMU is asked how far it is.
@@ -47,7 +47,7 @@ pub enum SnapshotError {
 }
 
 /// Stops the machine and returns its device state.
-pub(crate) async fn save<S>(monitor: &mut Qmp<S>, sockets: &SocketFolder) -> Result<Vec<u8>, SnapshotError>
+pub(crate) async fn save<S>(monitor: &mut Qmp<S>, sockets: &RunFolder) -> Result<Vec<u8>, SnapshotError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -71,7 +71,7 @@ where
 /// Gives a machine that waits for it its device state, and lets it run.
 pub(crate) async fn restore<S>(
     monitor: &mut Qmp<S>,
-    sockets: &SocketFolder,
+    sockets: &RunFolder,
     state: &[u8],
 ) -> Result<(), SnapshotError>
 where
@@ -142,13 +142,14 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
+    use crate::run_folder::RUN_FOLDER;
 
     const STATE: &[u8] = b"what the devices were doing";
 
     /// A monitor that behaves as QEMU does, and what it was asked. `end` is the status after a migration.
     struct FakeQemu {
         monitor: Qmp<UnixStream>,
-        sockets: Arc<SocketFolder>,
+        sockets: Arc<RunFolder>,
         asked: Arc<Mutex<Vec<String>>>,
         received: Arc<Mutex<Vec<u8>>>,
     }
@@ -156,7 +157,8 @@ mod tests {
     impl FakeQemu {
         async fn new(folder: &tempfile::TempDir, end: &'static str) -> Self {
             let (client, server) = UnixStream::pair().unwrap();
-            let sockets = Arc::new(SocketFolder::open(folder.path()).unwrap());
+            std::fs::create_dir(folder.path().join(RUN_FOLDER)).unwrap();
+            let sockets = Arc::new(RunFolder::open(folder.path()).unwrap());
             let (asked, received) = (Arc::<Mutex<Vec<String>>>::default(), Arc::default());
             tokio::spawn(behave(
                 server,
@@ -182,7 +184,7 @@ mod tests {
 
     async fn behave(
         server: UnixStream,
-        sockets: Arc<SocketFolder>,
+        sockets: Arc<RunFolder>,
         asked: Arc<Mutex<Vec<String>>>,
         received: Arc<Mutex<Vec<u8>>>,
         end: &'static str,

@@ -11,9 +11,11 @@ use rustix::process::Signal;
 
 use coracle_types::SandboxId;
 
+use crate::cgroup::{self, ControlGroups};
 use crate::process::handle_of;
 use crate::procfs;
 use crate::record::Record;
+use crate::run_folder::RUN_FOLDER;
 
 /// How long a killed process may take to vanish.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,26 +39,22 @@ pub fn sweep(sandboxes: &Path, keep: &[SandboxId]) -> io::Result<Swept> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Swept::default()),
         sandboxes => sandboxes?,
     };
-    let (mut folders, mut kept, mut kept_folders) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut folders, mut kept) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(&sandboxes)? {
         let folder = entry?.path();
         match to_be_kept(&folder, keep) {
-            Some(sandbox) => {
-                kept.push(sandbox);
-                kept_folders.push(folder);
-            }
+            Some(sandbox) => kept.push(sandbox),
             None => folders.push(folder),
         }
     }
-    let recorded = folders
-        .iter()
-        .filter_map(|folder| Record::read(folder))
-        .filter(Record::is_alive);
+    let records: Vec<Record> = folders.iter().filter_map(|folder| Record::read(folder)).collect();
+    let recorded = records.iter().filter(|record| record.is_alive());
     let mut left: BTreeSet<(u32, u64)> = recorded.map(|record| (record.pid, record.start_time)).collect();
-    left.extend(working_in(&sandboxes, &kept_folders)?);
+    left.extend(working_in(&folders)?);
     for (pid, start_time) in left {
         kill(pid, start_time)?;
     }
+    remove_groups(&folders, &records);
     for folder in &folders {
         if folder.is_dir() {
             fs::remove_dir_all(folder)?;
@@ -70,6 +68,24 @@ pub fn sweep(sandboxes: &Path, keep: &[SandboxId]) -> io::Result<Swept> {
     })
 }
 
+/// Removes control groups: those of records, and those of machines whose server was killed before it wrote one.
+fn remove_groups(folders: &[PathBuf], records: &[Record]) {
+    for record in records {
+        cgroup::remove_empty(&record.groups);
+    }
+    let sandboxes = folders
+        .iter()
+        .filter_map(|folder| folder.file_name()?.to_str()?.parse::<SandboxId>().ok());
+    let sandboxes: Vec<SandboxId> = sandboxes.collect();
+    if !sandboxes.is_empty()
+        && let Ok(groups) = ControlGroups::find()
+    {
+        for sandbox in sandboxes {
+            cgroup::remove_empty(&groups.groups_of(sandbox));
+        }
+    }
+}
+
 /// The sandbox in this folder, if it is one of these, and its machine runs.
 fn to_be_kept(folder: &Path, keep: &[SandboxId]) -> Option<SandboxId> {
     let record = Record::read(folder).filter(Record::is_alive)?;
@@ -77,15 +93,18 @@ fn to_be_kept(folder: &Path, keep: &[SandboxId]) -> Option<SandboxId> {
     (is_its_own && keep.contains(&record.sandbox)).then_some(record.sandbox)
 }
 
-/// Machines whose working directory is below the folder: also those that were started by a server that was
-/// killed before it could write their record.
-fn working_in(sandboxes: &Path, kept: &[PathBuf]) -> io::Result<Vec<(u32, u64)>> {
+/// Machines that work in one of these folders: also those that were started by a server that was killed before it could
+/// write their record. A process in a jail sees its folder under another path, so folders are told by what they are.
+fn working_in(folders: &[PathBuf]) -> io::Result<Vec<(u32, u64)>> {
+    let places: BTreeSet<_> = folders
+        .iter()
+        .flat_map(|folder| [folder.clone(), folder.join(RUN_FOLDER)])
+        .filter_map(|place| procfs::identity(&place).ok())
+        .collect();
     let is_machine = |pid: &u32| {
-        procfs::origin(*pid).is_ok_and(|(folder, arguments)| {
-            folder.starts_with(sandboxes)
-                && !kept.iter().any(|kept| folder.starts_with(kept))
-                && arguments.iter().any(|argument| argument.starts_with("coracle-"))
-        })
+        procfs::working_directory(*pid).is_ok_and(|place| places.contains(&place))
+            && procfs::origin(*pid)
+                .is_ok_and(|(_, arguments)| arguments.iter().any(|argument| argument.starts_with("coracle-")))
     };
     let machines = procfs::pids()?.into_iter().filter(is_machine);
     Ok(machines
@@ -141,7 +160,7 @@ mod tests {
             .unwrap()
             .write(&recorded_folder)
             .unwrap();
-        let mut unrecorded = process_in(&sandboxes.path().join("unrecorded"), "coracle-x");
+        let mut unrecorded = process_in(&sandboxes.path().join("unrecorded").join(RUN_FOLDER), "coracle-x");
         assert_eq!(sweep(sandboxes.path(), &[]).unwrap().removed, 2);
         assert!(!recorded.wait().unwrap().success());
         assert!(!unrecorded.wait().unwrap().success());

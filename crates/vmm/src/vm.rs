@@ -3,24 +3,26 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::UnixStream;
-use tokio::process::Command;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::cgroup;
 use crate::config::{
     CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, Disk, MachineConfig, NETWORK_SOCKET, QMP_SOCKET,
 };
-use crate::connect::SocketFolder;
+use crate::jail::{self, Jail};
 use crate::own_pages;
 use crate::process::Process;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
-use crate::snapshot::{self, SnapshotError};
+use crate::run_folder::RunFolder;
+use crate::snapshot::{self, MAX_STATE, SnapshotError};
 use crate::tail::Tail;
 
 /// The state of a hibernated machine's devices, in its folder.
@@ -104,7 +106,9 @@ pub struct Vm {
     folder: PathBuf,
     /// The file that its own pages of memory lie over, if it was restored.
     original: Option<PathBuf>,
-    sockets: SocketFolder,
+    sockets: RunFolder,
+    /// Its control groups.
+    groups: Vec<PathBuf>,
     /// What the guest writes to its serial console.
     console: Tail,
     /// What QEMU itself has to say.
@@ -118,17 +122,21 @@ impl Vm {
     ///
     /// # Errors
     /// When QEMU does not start; nothing is left of it then.
-    pub async fn spawn(config: &MachineConfig, folder: &Path) -> Result<Self, VmError> {
-        let sockets = SocketFolder::open(folder).map_err(VmError::Folder)?;
-        let spawned = Command::new(&config.qemu)
-            .args(config.arguments())
-            .env_clear()
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn();
+    pub async fn spawn(config: &MachineConfig, jail: &Jail, folder: &Path) -> Result<Self, VmError> {
+        let prepared = {
+            let (jail, config, folder) = (jail.clone(), config.clone(), folder.to_owned());
+            tokio::task::spawn_blocking(move || jail.prepare(&config.start(), &folder)).await
+        };
+        let prepared = prepared
+            .map_err(io::Error::from)
+            .flatten()
+            .map_err(VmError::Folder)?;
+        let sockets = RunFolder::open(folder).map_err(VmError::Folder)?;
+        let groups = prepared.groups.clone();
+        let spawned = prepared.spawn().await;
+        if spawned.is_err() {
+            cgroup::remove(&groups).await;
+        }
         let mut child = spawned.map_err(|source| VmError::Spawn {
             program: config.qemu.clone(),
             source,
@@ -149,6 +157,7 @@ impl Vm {
             folder,
             original: config.memory.original().map(Path::to_owned),
             sockets,
+            groups,
             console,
             complaints,
             readers,
@@ -157,6 +166,7 @@ impl Vm {
         let record = Record::of(config.sandbox, pid).map_err(VmError::Folder)?;
         let record = Record {
             original: vm.original.clone(),
+            groups: vm.groups.clone(),
             ..record
         };
         let record_folder = vm.folder.clone();
@@ -184,7 +194,8 @@ impl Vm {
             pid: record.pid,
             folder: folder.to_owned(),
             original: record.original.filter(|original| original.exists()),
-            sockets: SocketFolder::open(folder).map_err(VmError::Folder)?,
+            sockets: RunFolder::open(folder).map_err(VmError::Folder)?,
+            groups: record.groups,
             console: Tail::default(),
             complaints: Tail::default(),
             readers: Vec::new(),
@@ -319,6 +330,15 @@ impl Vm {
     /// # Errors
     /// When QEMU refuses it, also because another machine has it; the machine is then to be destroyed.
     pub async fn replace_disk(&mut self, image: &Disk) -> Result<(), VmError> {
+        let (machine, path) = (self.folder.clone(), image.path.clone());
+        let shown = tokio::task::spawn_blocking(move || jail::show(&path, &machine)).await;
+        let image = Disk {
+            path: shown
+                .map_err(io::Error::from)
+                .flatten()
+                .map_err(VmError::Folder)?,
+            ..image.clone()
+        };
         let mut monitor = self.monitor().await?;
         for (command, arguments) in image.replacement() {
             monitor.execute(command, arguments).await?;
@@ -339,8 +359,13 @@ impl Vm {
         // Named after those it was made for. Unlike a migration it leaves memory out, of which all is private here.
         let arguments = json!({"filename": HIBERNATED_STATE, "live": false});
         monitor.execute("xen-save-devices-state", arguments).await?;
-        let (pid, pages) = (self.pid, self.folder.join(HIBERNATED_PAGES));
-        memory_work(move || own_pages::save(pid, &original, &File::create(pages)?)).await
+        let state = self.sockets.read(HIBERNATED_STATE, MAX_STATE);
+        let (pid, folder) = (self.pid, self.folder.clone());
+        memory_work(move || {
+            std::fs::write(folder.join(HIBERNATED_STATE), state?)?;
+            own_pages::save(pid, &original, &File::create(folder.join(HIBERNATED_PAGES))?)
+        })
+        .await
     }
 
     /// Has a machine with [`Memory::Woken`](crate::Memory::Woken) go on from what [`Vm::hibernate`] left.
@@ -412,10 +437,11 @@ impl Vm {
         self.process.kill();
         self.process.wait().await.ok();
         let folder = self.folder.clone();
-        // A folder that cannot be removed is removed by the next sweep.
+        // What cannot be removed is removed by the next sweep.
         tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder))
             .await
             .ok();
+        cgroup::remove(&std::mem::take(&mut self.groups)).await;
     }
 
     /// What the machine has of the host's memory; nothing once it has ended.
@@ -447,6 +473,12 @@ impl Drop for Vm {
         // What cannot be removed here is removed by the next sweep.
         self.process.kill();
         std::fs::remove_dir_all(&self.folder).ok();
+        let groups = std::mem::take(&mut self.groups);
+        if let Ok(runtime) = Handle::try_current()
+            && !groups.is_empty()
+        {
+            runtime.spawn(async move { cgroup::remove(&groups).await });
+        }
     }
 }
 

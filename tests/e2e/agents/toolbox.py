@@ -212,8 +212,12 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"code": code}, status=code)
 
     def do_sleep(self, seconds):
+        gate("asleep").set()
         time.sleep(seconds)
         self.answer("ok")
+
+    def do_wait_for_sleep(self, seconds):
+        self.answer(gate("asleep").wait(seconds))
 
     def do_stream_until_disconnected(self, name):
         """Streams until the client is gone, and remembers that it went."""

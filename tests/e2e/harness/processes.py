@@ -1,5 +1,6 @@
 """What a server left behind on this machine, found without its help."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -82,3 +83,16 @@ class PeakMemory:
 
     def growth_mib(self) -> float:
         return (memory_kib(self._pid, "VmHWM") - self._start_kib) / 1024
+
+
+def remove_group(group: Path) -> bool:
+    """Whether a control group is gone, or could be removed because nobody is in it any more."""
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True

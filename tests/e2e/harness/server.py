@@ -1,5 +1,6 @@
 """A `coracle serve` of one's own: started on a free port in a folder of its own, watched, and ended."""
 
+import json
 import os
 import shutil
 import signal
@@ -64,6 +65,7 @@ class Server:
     driver: str
     name: str
     config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     folder: Path = field(init=False)
     log: Path = field(init=False)
     process: subprocess.Popen[bytes] | None = field(init=False, default=None)
@@ -131,7 +133,9 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env=os.environ | {"CORACLE_LOG": os.environ.get("CORACLE_LOG", "info"), "PATH": PATH},
+                env=os.environ
+                | {"CORACLE_LOG": os.environ.get("CORACLE_LOG", "info"), "PATH": PATH}
+                | self.environment,
                 start_new_session=True,
             )
         wait_until(f"the server to be ready (log: {self.log})", self._ready, START_TIMEOUT)
@@ -222,6 +226,9 @@ class Server:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
+        for record in self.data.glob("sandboxes/*/machine.json"):
+            for group in json.loads(record.read_text()).get("groups", []):
+                wait_until(f"{group} to be empty", lambda group=group: processes.remove_group(Path(group)), 10.0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod doctor;
 pub(crate) mod image;
 mod interpreter;
+pub(crate) mod jail;
 pub(crate) mod output;
 pub(crate) mod rollout;
 pub(crate) mod serve;

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Connection, agent, guest_program, patiently};
+use crate::sandbox::{Connection, agent, guest_program, patiently, server_program};
 use coracle_artifact::images::ImageStore;
 use coracle_artifact::oci::OciStore;
 use coracle_guest_proto::message::Request;
@@ -13,6 +13,7 @@ use coracle_supervisor::driver::{
     AgentHook, AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec,
 };
 use coracle_types::{Architecture, RuntimeKind, SandboxId};
+use coracle_vmm::{JailMode, JailSettings};
 use serde_json::Value;
 
 const RUNTIME: RuntimeKind = RuntimeKind::Python311;
@@ -65,6 +66,12 @@ impl Bench {
             vcpus: 1,
             scratch_mib: 256,
             accelerator,
+            jail: JailSettings {
+                mode: JailMode::Auto,
+                users: 0x7100_0000..0x7100_1000,
+                programs: Vec::new(),
+                launcher: server_program()?,
+            },
             name_servers: Default::default(),
             boot_timeout: crate::sandbox::PATIENCE,
         };
@@ -159,13 +166,14 @@ impl Bench {
     }
 }
 
-/// Whether any process works in the folder or below.
+/// How many processes have something of the folder in their arguments.
 fn processes_in(folder: &Path) -> usize {
-    let folder = folder.canonicalize().unwrap();
+    let folder = folder.canonicalize().unwrap().display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
         .filter(|process| {
-            std::fs::read_link(process.path().join("cwd")).is_ok_and(|at| at.starts_with(&folder))
+            std::fs::read(process.path().join("cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&folder))
         })
         .count()
 }
@@ -373,10 +381,36 @@ async fn restored_sessions_share_what_was_prepared_and_nothing_else() {
         1,
         "sessions share memory"
     );
+    assert_jailed(&bench.sandboxes(), sessions.len());
     for (machine, ..) in &mut sessions {
         machine.destroy().await;
     }
     assert_eq!(processes_in(&bench.sandboxes()), 0);
+}
+
+/// What the kernel says of these machines' processes. A complete jail takes root.
+fn assert_jailed(sandboxes: &Path, machines: usize) {
+    let mut users = std::collections::BTreeSet::new();
+    for sandbox in std::fs::read_dir(sandboxes).unwrap() {
+        let record = std::fs::read(sandbox.unwrap().path().join("machine.json")).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", record["pid"])).unwrap();
+        let said = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        assert_eq!(
+            (said("NoNewPrivs:").as_str(), said("Seccomp:").as_str()),
+            ("1", "2")
+        );
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(said("CapEff:").trim_start_matches('0'), "");
+            users.insert(said("Uid:"));
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(users.len(), machines, "machines share a user: {users:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -437,7 +471,7 @@ async fn an_agent_that_does_not_start_fails_with_its_last_words() {
 async fn connect_again(sandbox: &Path) -> tokio::net::UnixStream {
     patiently("the channel", async {
         loop {
-            if let Ok(stream) = tokio::net::UnixStream::connect(sandbox.join("channel")).await {
+            if let Ok(stream) = tokio::net::UnixStream::connect(sandbox.join("run/channel")).await {
                 return stream;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

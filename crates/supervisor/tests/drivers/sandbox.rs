@@ -36,6 +36,14 @@ pub(crate) fn guest_program() -> Result<PathBuf, String> {
         .ok_or_else(|| "the guest program is missing; build it with `cargo xtask build`".to_owned())
 }
 
+/// The server program, which jails machines, or why there is none.
+pub(crate) fn server_program() -> Result<PathBuf, String> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debug/coracle");
+    program
+        .canonicalize()
+        .map_err(|_| "the server program is missing; build it with `cargo xtask build`".to_owned())
+}
+
 /// The agent in `agent.py`, in a code store in this folder.
 pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpec) {
     let zip = folder.join("agent.zip");

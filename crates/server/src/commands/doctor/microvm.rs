@@ -1,12 +1,12 @@
 //! What microVMs need: QEMU, KVM, guest kernel, base images and the tools that make them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_server::config::{AcceleratorChoice, DriverKind};
 use coracle_server::{drivers, error_chain};
 use coracle_types::Architecture;
-use coracle_vmm::{KvmProbe, KvmVerdict};
+use coracle_vmm::{Jail, JailError, KvmProbe, KvmVerdict};
 
 use super::Question;
 use super::finding::{Finding, Level};
@@ -86,26 +86,51 @@ pub(super) async fn kvm(question: &Question) -> Finding {
 
 async fn probe(question: &Question) -> Result<KvmVerdict, Cause> {
     let folder = tempfile::Builder::new().prefix("coracle-doctor-").tempdir()?;
+    if !Path::new(KVM_DEVICE).exists() {
+        let reason = format!("there is no {KVM_DEVICE} (no virtualisation, or its module is not loaded)");
+        return Ok(KvmVerdict::Unusable { reason });
+    }
+    output::progress("trying KVM with a tiny guest: up to 10 seconds");
     let own = drivers::own_architecture()?;
-    let mut probe = KvmProbe {
+    let kernel = open_images(&question.images_dir, own)?.kernel(own)?;
+    let modules = kernel.modules(&MICROVM_MODULES)?;
+    let (qemu, sandboxes) = (drivers::qemu_program(own)?, folder.path().join("sandboxes"));
+    let probe = KvmProbe {
         architecture: own,
-        qemu: PathBuf::new(),
-        kernel: PathBuf::new(),
-        initramfs: PathBuf::new(),
-        sandboxes: folder.path().join("sandboxes"),
+        jail: Jail::find(question.config.jail.settings(), &qemu, &sandboxes).await?,
+        qemu,
+        initramfs: coracle_artifact::initramfs(folder.path(), &drivers::guest_program(own)?, &modules)?,
+        kernel: kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz()),
+        sandboxes,
         memory: folder.path().join("kvm.json"),
     };
-    // Without a device the probe needs none of its files.
-    if Path::new(KVM_DEVICE).exists() {
-        output::progress("trying KVM with a tiny guest: up to 10 seconds");
-        let kernel = open_images(&question.images_dir, own)?.kernel(own)?;
-        let modules = kernel.modules(&MICROVM_MODULES)?;
-        probe.qemu = drivers::qemu_program(own)?;
-        probe.initramfs =
-            coracle_artifact::initramfs(folder.path(), &drivers::guest_program(own)?, &modules)?;
-        probe.kernel = kernel.vmlinux().unwrap_or_else(|| kernel.vmlinuz());
-    }
     Ok(probe.verdict().await?)
+}
+
+/// Runs QEMU for its version in the jail of microVMs, in a temporary folder.
+pub(super) async fn jail(question: &Question) -> Finding {
+    const NAME: &str = "jail";
+    const WHY: &str = "It is what is left to whoever breaks out of a guest into QEMU.";
+    let required = question.is_for(DriverKind::Microvm);
+    match find_jail(question).await {
+        Ok(jail) => match jail.remedy() {
+            None => Finding::good(NAME, jail.describe(), WHY),
+            Some(remedy) => Finding::bad(Level::Warning, NAME, jail.describe(), WHY, remedy),
+        },
+        Err(error) => Finding::bad(
+            Level::broken_if(required && error.downcast_ref::<JailError>().is_some()),
+            NAME,
+            error_chain(error.as_ref()),
+            WHY,
+            "mend what is named, then ask again",
+        ),
+    }
+}
+
+async fn find_jail(question: &Question) -> Result<Jail, Cause> {
+    let qemu = drivers::qemu_program(drivers::own_architecture()?)?;
+    let folder = tempfile::Builder::new().prefix("coracle-doctor-").tempdir()?;
+    Ok(Jail::find(question.config.jail.settings(), &qemu, folder.path()).await?)
 }
 
 /// The images folder, unless it would have to be made: then there is no kernel for this architecture.

@@ -94,6 +94,7 @@ async fn examine(question: &Question) -> Vec<Finding> {
     let mut findings = vec![
         microvm::qemu(question).await,
         microvm::kvm(question).await,
+        microvm::jail(question).await,
         host::guest(question),
     ];
     if let Some(own) = Architecture::host() {

@@ -43,7 +43,10 @@ use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
 use coracle_egress::{Egress, Link, MAX_PACKET, NameServers};
 use coracle_types::{Architecture, SandboxId, StorageId};
-use coracle_vmm::{Accelerator, Access, Disk, MachineConfig, Memory, NetworkCard, ProbeError, Vm, VmError};
+use coracle_vmm::{
+    Accelerator, Access, Disk, JailError, JailSettings, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
+    VmError,
+};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -116,6 +119,8 @@ pub struct MicrovmConfig {
     pub scratch_mib: u32,
     /// What executes guests of this machine's own architecture.
     pub accelerator: AcceleratorChoice,
+    /// How machines' processes are jailed.
+    pub jail: JailSettings,
     /// Who is asked for names by sandboxes.
     pub name_servers: NameServers,
     /// How long a guest may take until its program answers.
@@ -134,6 +139,9 @@ pub enum MicrovmError {
     /// The driver's own files.
     #[error("the driver's files could not be used")]
     Files(#[from] io::Error),
+    /// The jail.
+    #[error("microVMs would not be contained as they are to be")]
+    Jail(#[from] JailError),
     /// The probe.
     #[error("the machine could not be probed for KVM")]
     Probe(#[from] ProbeError),
@@ -307,7 +315,8 @@ impl Microvms {
                 .await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
             passed(BootPhase::Disks);
-            let spawned = Vm::spawn(&self.machine(sandbox, platform, disks, &folder, &source), &folder).await;
+            let machine = self.machine(sandbox, platform, disks, &folder, &source);
+            let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
             let network = self.network(&mut vm, agent).await;
             let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use coracle_artifact::images::MICROVM_MODULES;
 use coracle_artifact::scratch::{Lasting, ScratchTemplate};
 use coracle_types::Architecture;
-use coracle_vmm::{Accelerator, KvmProbe, KvmVerdict};
+use coracle_vmm::{Accelerator, Jail, KvmProbe, KvmVerdict};
 use tokio::sync::OnceCell;
 
 use super::{AcceleratorChoice, Cause, MicrovmError, Microvms, Programs, blocking};
@@ -30,6 +30,7 @@ pub(super) struct Platform {
     pub(super) initramfs: PathBuf,
     pub(super) scratch: ScratchTemplate,
     pub(super) accelerator: Accelerator,
+    pub(super) jail: Jail,
     pub(super) kernel_arguments: Vec<String>,
     pub(super) qemu_version: String,
     /// What processor this is: a snapshot goes on only where it was taken.
@@ -73,7 +74,10 @@ impl Microvms {
             Ok::<_, MicrovmError>((kernel, initramfs, scratch))
         })
         .await?;
-        let accelerator = self.choose_accelerator(programs, &kernel, &initramfs).await?;
+        let jail = self.find_jail(&programs.qemu).await?;
+        let accelerator = self
+            .choose_accelerator(programs, &kernel, &initramfs, &jail)
+            .await?;
         let kernel_arguments = match accelerator {
             Accelerator::Kvm => Vec::new(),
             Accelerator::Tcg => coracle_vmm::emulation_arguments(architecture).await,
@@ -89,10 +93,20 @@ impl Microvms {
             initramfs,
             scratch,
             accelerator,
+            jail,
             kernel_arguments,
             qemu_version: String::from_utf8_lossy(&version.stdout).into_owned(),
             processor: processor(&tokio::fs::read_to_string("/proc/cpuinfo").await?),
         })
+    }
+
+    async fn find_jail(&self, qemu: &Path) -> Result<Jail, MicrovmError> {
+        let jail = Jail::find(self.config.jail.clone(), qemu, &self.sandboxes()).await?;
+        match jail.remedy() {
+            None => tracing::info!("{}", jail.describe()),
+            Some(remedy) => tracing::warn!(remedy, "{}", jail.describe()),
+        }
+        Ok(jail)
     }
 
     async fn choose_accelerator(
@@ -100,6 +114,7 @@ impl Microvms {
         programs: &Programs,
         kernel: &Path,
         initramfs: &Path,
+        jail: &Jail,
     ) -> Result<Accelerator, MicrovmError> {
         if programs.architecture != self.config.own.architecture {
             return Ok(Accelerator::Tcg);
@@ -114,6 +129,7 @@ impl Microvms {
                     kernel: kernel.to_owned(),
                     initramfs: initramfs.to_owned(),
                     sandboxes: self.sandboxes(),
+                    jail: jail.clone(),
                     memory: self.config.data_dir.join("kvm.json"),
                 };
                 match probe.verdict().await? {

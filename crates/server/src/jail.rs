@@ -1,0 +1,65 @@
+//! What an operator says of the jail around the processes of microVMs: the section `[jail]`.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use coracle_vmm::{JailMode, JailSettings};
+use serde::Deserialize;
+
+/// This very program, also after its file has been replaced by a later version.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// How the processes of microVMs are jailed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JailConfig {
+    /// Whether they are.
+    pub mode: JailChoice,
+    /// The first of the user numbers that nobody but microVMs has. It is that of the group of all of them, too.
+    pub first_user: u32,
+    /// How many there are: one more than microVMs at once.
+    pub users: NonZeroU32,
+    /// Folders that QEMU is loaded from, where those of the system are not all.
+    pub programs: Vec<PathBuf>,
+}
+
+/// Whether the processes of microVMs are jailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JailChoice {
+    /// As strongly as the server may.
+    Auto,
+    /// Completely, or the server does not start.
+    Required,
+    /// Not.
+    Off,
+}
+
+impl Default for JailConfig {
+    fn default() -> Self {
+        Self {
+            mode: JailChoice::Auto,
+            // Beyond what distributions and containers give out.
+            first_user: 0x7000_0000,
+            #[expect(clippy::expect_used, reason = "a constant that the tests read")]
+            users: NonZeroU32::new(0x0010_0000).expect("not zero"),
+            programs: Vec::new(),
+        }
+    }
+}
+
+impl JailConfig {
+    /// The settings for machines.
+    pub fn settings(&self) -> JailSettings {
+        JailSettings {
+            mode: match self.mode {
+                JailChoice::Auto => JailMode::Auto,
+                JailChoice::Required => JailMode::Required,
+                JailChoice::Off => JailMode::Off,
+            },
+            users: self.first_user..self.first_user.saturating_add(self.users.get()),
+            programs: self.programs.clone(),
+            launcher: OWN_PROGRAM.into(),
+        }
+    }
+}

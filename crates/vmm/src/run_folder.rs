@@ -1,0 +1,140 @@
+//! The folder that a machine's process works in: the only one that it may write.
+//!
+//! Whoever has broken out into QEMU can put anything there. So nothing in it is followed anywhere else: sockets and files are
+//! opened as what they are, and only then used. Paths through the open folder are short enough for a socket's address,
+//! however long the folder's own is.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{FileType, Mode, OFlags};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Its name in the machine's folder.
+pub(crate) const RUN_FOLDER: &str = "run";
+/// How often a socket that does not exist yet is looked for.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// An open folder.
+#[derive(Debug)]
+pub(crate) struct RunFolder(OwnedFd);
+
+impl RunFolder {
+    /// That of the machine with this folder.
+    pub(crate) fn open(machine: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(machine.join(RUN_FOLDER), flags, Mode::empty())?;
+        Ok(Self(folder))
+    }
+
+    /// Listens on a socket that is not there yet.
+    pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
+        let path = format!("{}/{name}", through(&self.0));
+        let listener = UnixListener::bind(&path)?;
+        // The machine's user may be another one, which cannot replace what this one has made.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        Ok(listener)
+    }
+
+    /// Connects to a socket, waiting until it is there. Bound the time around it.
+    pub(crate) async fn connect(&self, name: &str) -> io::Result<UnixStream> {
+        loop {
+            match self.try_connect(name).await {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                    ) =>
+                {
+                    tokio::time::sleep(LOOK).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_connect(&self, name: &str) -> io::Result<UnixStream> {
+        let socket = self.find(name, OFlags::PATH, FileType::Socket)?;
+        UnixStream::connect(through(&socket)).await
+    }
+
+    /// The content of a file of at most so many bytes. Blocks.
+    pub(crate) fn read(&self, name: &str, longest: u64) -> io::Result<Vec<u8>> {
+        let file = self.find(name, OFlags::RDONLY | OFlags::NONBLOCK, FileType::RegularFile)?;
+        let mut content = Vec::new();
+        if File::from(file).take(longest + 1).read_to_end(&mut content)? as u64 > longest {
+            let text = format!("{name} is longer than {longest} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        Ok(content)
+    }
+
+    /// Opens what is there by this name itself, if it is of this type.
+    fn find(&self, name: &str, access: OFlags, wanted: FileType) -> io::Result<OwnedFd> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::openat(&self.0, name, flags, Mode::empty())?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == wanted {
+            Ok(found)
+        } else {
+            let text = format!("what the machine has put in place of {name} is not a {wanted:?}");
+            Err(io::Error::new(io::ErrorKind::InvalidData, text))
+        }
+    }
+}
+
+fn through(open: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", open.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder_in(parent: &Path) -> (std::path::PathBuf, RunFolder) {
+        let run = parent.join(RUN_FOLDER);
+        std::fs::create_dir_all(&run).unwrap();
+        (run, RunFolder::open(parent).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_socket_in_a_deep_folder_is_reached_once_it_exists() {
+        let parent = tempfile::tempdir().unwrap();
+        let deep = parent.path().join("d".repeat(150));
+        let (_, folder) = folder_in(&deep);
+        let connecting = tokio::spawn(async move { folder.connect("s").await });
+        let made = RunFolder::open(&deep).unwrap();
+        let listener = made.listen("s").unwrap();
+        let (accepted, connected) = tokio::join!(listener.accept(), connecting);
+        accepted.unwrap();
+        connected.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_leads_elsewhere_is_not_followed() {
+        let parent = tempfile::tempdir().unwrap();
+        let (run, folder) = folder_in(parent.path());
+        let secret = parent.path().join("secret");
+        std::fs::write(&secret, "of another machine").unwrap();
+        std::os::unix::fs::symlink(&secret, run.join("state")).unwrap();
+        assert!(folder.read("state", 100).is_err());
+        let elsewhere = parent.path().join("channel");
+        let _others = UnixListener::bind(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, run.join("channel")).unwrap();
+        assert!(folder.connect("channel").await.is_err());
+        rustix::fs::mknodat(rustix::fs::CWD, run.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert!(folder.read("pipe", 100).is_err());
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_a_length() {
+        let parent = tempfile::tempdir().unwrap();
+        let (run, folder) = folder_in(parent.path());
+        std::fs::write(run.join("state"), "12345").unwrap();
+        assert_eq!(folder.read("state", 5).unwrap(), b"12345");
+        assert!(folder.read("state", 4).is_err());
+    }
+}

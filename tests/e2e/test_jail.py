@@ -1,0 +1,103 @@
+"""The process of a microVM is jailed: what the host's kernel says of it."""
+
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness.aws import AgentSession
+from harness.server import BINARIES, Server
+
+pytestmark = pytest.mark.microvm
+
+NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
+NOBODY = 65534
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a complete jail")
+
+
+def status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+@as_root
+def test_a_machine_has_a_user_and_namespaces_of_its_own(
+    neighbours: tuple[AgentSession, AgentSession], server: Server
+) -> None:
+    pids = server.machines()
+    assert len(pids) >= len(neighbours)
+    for pid in pids:
+        said = status(pid)
+        assert said["NoNewPrivs"] == "1"
+        assert said["Seccomp"] == "2", "QEMU's filter of system calls is on"
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(said[kind], 16) == 0, kind
+    # Warm and template machines come and go beside these: what must differ is told of all that are there.
+    users = [status(pid)["Uid"].split() for pid in pids]
+    assert all(len(set(ids)) == 1 and ids[0] != "0" for ids in users)
+    assert len({ids[0] for ids in users}) == len(pids), "two machines have the same user"
+    for kind in NAMESPACES:
+        theirs = {os.readlink(f"/proc/{pid}/ns/{kind}") for pid in pids}
+        assert len(theirs) == len(pids), f"two machines share their {kind} namespace"
+        assert os.readlink(f"/proc/{server.pid}/ns/{kind}") not in theirs
+
+
+@as_root
+def test_a_machine_sees_its_own_files_and_no_network(
+    neighbours: tuple[AgentSession, AgentSession], server: Server
+) -> None:
+    pid = server.machines()[0]
+    root = Path(f"/proc/{pid}/root")
+    assert {entry.name for entry in root.iterdir()}.isdisjoint({"proc", "sys", "boot"})
+    devices = {entry.name for entry in (root / "dev").iterdir()}
+    assert devices - {"kvm"} == {"null"}, "without it QEMU takes no locks on disks"
+    seen = root / server.data.relative_to("/")
+    assert not (seen / "credentials").exists()
+    assert not (seen / "coracle.db").exists()
+    assert len(list((seen / "sandboxes").iterdir())) == 1
+    for shared in ("usr", "."):
+        with pytest.raises(OSError, match="Read-only"):
+            (root / shared / "written").write_text("")
+    interfaces = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+
+
+@as_root
+def test_a_machine_has_limits(neighbours: tuple[AgentSession, AgentSession], server: Server) -> None:
+    pid = server.machines()[0]
+    limits = {line[:26].strip(): line[26:].split()[0] for line in Path(f"/proc/{pid}/limits").read_text().splitlines()}
+    assert limits["Max core file size"] == "0"
+    assert limits["Max file size"] != "unlimited"
+    assert int(limits["Max open files"]) <= 1024
+    if "missing: limits by control groups" not in server.log.read_text():
+        assert "coracle" in Path(f"/proc/{pid}/cgroup").read_text()
+
+
+@as_root
+def test_an_ordinary_user_is_told_what_the_jail_lacks() -> None:
+    program = os.open(BINARIES / "coracle", os.O_RDONLY)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o777)
+            doctor = subprocess.run(
+                [f"/proc/self/fd/{program}", "doctor", "--json", "--data-dir", f"{folder}/data"],
+                pass_fds=[program],
+                user=NOBODY,
+                group=NOBODY,
+                extra_groups=[],
+                cwd="/",
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+    finally:
+        os.close(program)
+    jail = next(finding for finding in json.loads(doctor.stdout)["findings"] if finding["name"] == "jail")
+    assert jail["level"] == "warning", jail
+    assert "missing: a user, root folder, network and namespaces of its own" in jail["found"]
+    assert "as root" in jail["remedy"]
