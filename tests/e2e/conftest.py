@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from authority import Authority
-from harness.aws import AgentSession, Aws, Runtime, agent_zip, host_python
+from harness.aws import FRONT_ROLE, AgentSession, Aws, Runtime, agent_zip, host_python
 from harness.internet import Internet
 from harness.raw import Signer
 from harness.server import Server, run
@@ -79,7 +79,13 @@ def internet(driver: str) -> Iterator[Internet | None]:
 @pytest.fixture(scope="session")
 def server(driver: str, internet: Internet | None) -> Iterator[Server]:
     """The server that runs agents."""
-    config = {"egress": {"nameservers": [internet.name_server]}} if internet else {}
+    invoke = {
+        "actions": ["bedrock-agentcore:InvokeAgentRuntime"],
+        "resources": ["arn:aws:bedrock-agentcore:*:*:runtime/agent_*"],
+    }
+    config: dict[str, Any] = {f'roles."{FRONT_ROLE}"': {"allow": [invoke]}}
+    if internet:
+        config["egress"] = {"nameservers": [internet.name_server]}
     yield from run(Server(driver, driver, config))
 
 

@@ -105,15 +105,17 @@ def test_a_destination_says_no_itself(agent: AgentSession, outside: Internet) ->
 def test_what_is_closed_is_not_reached(agent: AgentSession, outside: Internet, server: Server) -> None:
     port = server.address[1]
     closed = [
-        ("169.254.169.254", 80),
+        ("169.254.169.254", 443),
+        ("169.254.170.2", 80),
         ("192.0.0.1", port),
+        ("192.0.0.1", 4580),
         (outside.gateway, port),
         (outside.gateway, 22),
         ("10.0.0.1", 80),
         ("172.16.0.1", 80),
         ("192.168.0.1", 80),
         ("100.64.0.1", 80),
-        ("::ffff:169.254.169.254", 80),
+        ("::ffff:169.254.169.253", 80),
     ]
     assert set(connect(agent, *closed)) == {"ConnectionRefusedError"}
     assert "connected" not in connect(agent, ("fd00::2", port), ("fe80::1%eth0", port), ("ff02::1%eth0", port))

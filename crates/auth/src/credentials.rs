@@ -8,7 +8,8 @@ use coracle_types::AccountId;
 use rand::RngExt;
 use secrecy::SecretString;
 
-use crate::{AuthError, SigV4Request};
+const ID: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const SECRET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// The public half of an access key: 1 to 128 letters, digits, `_` or `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +24,11 @@ impl AccessKeyId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A new one in the form of AWS's temporary credentials.
+    pub(crate) fn temporary() -> Self {
+        Self(format!("ASIA{}", random_text(ID, 16)))
     }
 }
 
@@ -56,8 +62,6 @@ pub struct KeyPair {
 impl KeyPair {
     /// A new random key, in the form AWS tools expect: an id of 20 upper-case characters and a secret of 40.
     pub fn generate() -> Self {
-        const ID: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-        const SECRET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         Self {
             access_key: AccessKeyId(format!("CRCL{}", random_text(ID, 16))),
             secret: SecretString::from(random_text(SECRET, 40)),
@@ -96,14 +100,6 @@ impl CredentialTable {
     /// The credential with this id.
     pub fn get(&self, access_key: &AccessKeyId) -> Option<&Credential> {
         self.0.get(access_key)
-    }
-
-    /// The credential a request claims to be signed with.
-    ///
-    /// # Errors
-    /// [`AuthError::UnknownKey`] when there is none.
-    pub fn claimed_by(&self, request: &SigV4Request) -> Result<&Credential, AuthError> {
-        self.get(request.access_key()).ok_or(AuthError::UnknownKey)
     }
 }
 

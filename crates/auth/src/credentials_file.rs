@@ -6,16 +6,16 @@
 //! aws_secret_access_key = …
 //! ```
 //!
-//! The file is made once, whole or not at all, readable by its owner only, and never overwritten: it is
-//! written under another name, synced and then linked to its own name.
+//! The file is made once, as every [secret file](crate::secret_file).
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::KeyPair;
+use crate::secret_file::create_once;
 
 /// More than any credentials file that AWS tools write.
 const MAX_FILE: u64 = 64 * 1024;
@@ -56,7 +56,7 @@ pub enum CredentialsFileError {
 /// # Errors
 /// When the file exists but holds no usable key, or on any error of the disk.
 pub fn load_or_create(path: &Path) -> Result<KeyPair, CredentialsFileError> {
-    match create(path, &KeyPair::generate()) {
+    match create_once(path, render(&KeyPair::generate()).as_bytes()) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(source) => {
@@ -85,24 +85,6 @@ pub fn read(path: &Path) -> Result<KeyPair, CredentialsFileError> {
         path: path.to_owned(),
         problem,
     })
-}
-
-fn create(path: &Path, key: &KeyPair) -> io::Result<()> {
-    if path.try_exists()? {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // The temporary file is made with mode 0600.
-    let mut file = tempfile::Builder::new()
-        .prefix(".credentials-")
-        .tempfile_in(folder)?;
-    file.write_all(render(key).as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 fn render(key: &KeyPair) -> String {

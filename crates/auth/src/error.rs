@@ -15,9 +15,12 @@ pub enum AuthError {
     /// More than one way of authentication was used in one request.
     #[error("Only one authentication mechanism is allowed per request")]
     Ambiguous,
-    /// No such access key.
+    /// No such access key, or its session token is missing or not the one that belongs to it.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
+    /// The temporary credentials have expired, or what they were for has ended.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// The signature is not the one this key gives for this request.
     #[error(
         "The request signature we calculated does not match the signature you provided. \
@@ -79,7 +82,7 @@ impl AuthError {
             Self::Missing => "MissingAuthenticationTokenException",
             Self::Incomplete(_) | Self::Ambiguous => "IncompleteSignatureException",
             Self::UnknownKey => "UnrecognizedClientException",
-            Self::UrlExpired { .. } => "ExpiredTokenException",
+            Self::ExpiredToken | Self::UrlExpired { .. } => "ExpiredTokenException",
             Self::Mismatch
             | Self::BodyMismatch
             | Self::ScopeDate

@@ -1,5 +1,6 @@
 //! Who is calling, and may they: verification of AWS Signature Version 4, the access keys it is verified against,
-//! [bearer tokens](token), and [resource policies](policy).
+//! [those of sessions](session_keys), [bearer tokens](token), [resource policies](policy), and
+//! [what roles may do](permissions).
 //!
 //! A request is judged in three steps, so that a body never has to be held in memory:
 //!
@@ -15,8 +16,12 @@ mod canonical;
 mod credentials;
 mod credentials_file;
 mod error;
+mod pattern;
+pub mod permissions;
 pub mod policy;
 mod request;
+mod secret_file;
+pub mod session_keys;
 pub mod token;
 mod verify;
 

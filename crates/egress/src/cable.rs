@@ -27,10 +27,19 @@ impl Link {
     pub const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 2);
     /// The stack's: gateway and name server.
     pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 1);
+    /// Where cloud machines find their metadata.
+    pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+    /// The gateway's port that leads to this server.
+    pub const SERVER_PORT: u16 = 4580;
     /// Length of the network's prefix, in bits.
     pub const PREFIX: u8 = 29;
     /// The hardware address of the guest's card.
     pub const GUEST_CARD: [u8; 6] = [0x02, 0, 0, 0, 0, 0x02];
+
+    /// The URL of this server, for a guest whose session has an identity.
+    pub fn server_url() -> String {
+        format!("http://{}:{}", Self::GATEWAY, Self::SERVER_PORT)
+    }
 }
 
 /// What a guest's frame is to the stack.

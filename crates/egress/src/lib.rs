@@ -3,7 +3,7 @@
 //! ```text
 //!  guest ── virtio-net ── QEMU ── stream socket ──▶ stack: one per sandbox, ends every connection here
 //!                                                     │  rules: may this be reached?  ── no ──▶ refused, told in the log
-//!                                                     ├──▶ dns: names, answered by the host's name servers
+//!                                                     ├──▶ inside: names (dns), metadata, this server
 //!                                                     └──▶ outside: an ordinary connection of the server's
 //! ```
 //!
@@ -20,6 +20,8 @@
 
 mod cable;
 mod dns;
+mod inside;
+mod metadata;
 mod notices;
 mod outside;
 mod route;
@@ -28,6 +30,8 @@ mod stack;
 
 pub use cable::{Link, MAX_PACKET};
 pub use dns::{NameServers, NameServersError};
+pub use inside::Door;
+pub use metadata::{Identity, SessionCredentials};
 pub use notices::{Notices, notices};
 pub use rules::{Allowance, AllowanceError, Rules};
 pub use stack::{Egress, serve};

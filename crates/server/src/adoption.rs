@@ -16,6 +16,7 @@ use coracle_supervisor::driver::{Driver, Swept};
 use coracle_supervisor::{Orphan, SessionSpec};
 use coracle_types::SandboxId;
 
+use crate::control::timestamp;
 use crate::data::Routes;
 
 /// Sessions read from the store at once.
@@ -57,6 +58,7 @@ pub async fn take_over(
                 spec,
                 sandbox: session.sandbox,
                 generation,
+                began: timestamp(session.started_at),
                 age: now.since(session.started_at),
                 used: session.used,
             });

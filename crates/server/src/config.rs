@@ -11,7 +11,7 @@ use coracle_artifact::oci::{Credentials, PullSettings, RegistryHost, RegistrySet
 use coracle_auth::{AccessKeyId, Credential, KeyPair};
 use coracle_store::{Quota, Quotas};
 use coracle_supervisor::PoolSize;
-use coracle_types::{AccountId, Architecture, limits};
+use coracle_types::{AccountId, Architecture, RoleArn, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -20,6 +20,7 @@ use crate::gateway::tls::TlsConfig;
 use crate::caps::CapsConfig;
 use crate::egress::EgressConfig;
 use crate::jail::JailConfig;
+use crate::roles::RoleConfig;
 
 /// Why the configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,8 @@ pub struct Config {
     pub credentials: Vec<CredentialConfig>,
     /// What sandboxes may reach outside.
     pub egress: EgressConfig,
+    /// What agents may do on this server, by the role of their runtime.
+    pub roles: BTreeMap<RoleArn, RoleConfig>,
     /// Bounds.
     pub limits: LimitsConfig,
     /// What an account may have.
@@ -106,6 +109,7 @@ impl Default for Config {
             jail: JailConfig::default(),
             credentials: Vec::new(),
             egress: EgressConfig::default(),
+            roles: BTreeMap::new(),
             limits: LimitsConfig::default(),
             quotas: QuotasConfig::default(),
             caps: CapsConfig::default(),

@@ -21,7 +21,7 @@ const CONCURRENT: usize = 2;
 /// Pulls of container images at once: they wait for registries most of the time.
 const CONCURRENT_PULLS: usize = 4;
 /// What the location of an archived image in a bucket begins with. The service knows registries only.
-const BUCKET_SCHEME: &str = "s3://";
+pub(crate) const BUCKET_SCHEME: &str = "s3://";
 
 /// Why a version is not ready.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use coracle_supervisor::{
 };
 use coracle_types::{Consumption, Generation, SandboxId, SessionKey, StorageId};
 
+use crate::control::timestamp;
 use crate::report::Report;
 
 /// Sessions owned through the store.
@@ -36,6 +37,7 @@ impl Directory for StoreDirectory {
                 coracle_store::Claim::Granted(granted) => {
                     return Ok(Claimed {
                         generation: granted.generation,
+                        began: timestamp(granted.began),
                         left: granted.left.map(|left| Left {
                             sandbox: left.sandbox,
                             age: now.since(left.started_at),

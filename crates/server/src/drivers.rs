@@ -7,7 +7,7 @@ use std::time::Duration;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
-use coracle_egress::NameServersError;
+use coracle_egress::{Door, NameServersError};
 use coracle_supervisor::driver::Driver;
 use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, MicrovmError, Programs};
 use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
@@ -62,7 +62,8 @@ pub enum DriverError {
     Microvm(#[source] MicrovmError),
 }
 
-/// Opens the driver, finding out what it needs to know of this machine.
+/// Opens the driver, finding out what it needs to know of this machine. Its sandboxes reach this server by the door, if
+/// they have a network of their own.
 ///
 /// # Errors
 /// When this machine cannot run it.
@@ -71,6 +72,7 @@ pub async fn open(
     data_dir: &Path,
     code: CodeStore,
     containers: OciStore,
+    door: Door,
 ) -> Result<Arc<dyn Driver>, DriverError> {
     match config.sandbox.driver {
         DriverKind::Simulated => {
@@ -88,7 +90,10 @@ pub async fn open(
             })))
         }
         DriverKind::Microvm => {
-            let config = microvm_config(config, data_dir, code, containers)?;
+            let config = MicrovmConfig {
+                door: Some(door),
+                ..microvm_config(config, data_dir, code, containers)?
+            };
             ensure_kernel(&config.images, config.own.architecture).await?;
             if let Some(other) = &config.other {
                 tracing::warn!(
@@ -120,7 +125,7 @@ async fn ensure_kernel(images: &ImageStore, architecture: Architecture) -> Resul
     kernel.map(drop).map_err(DriverError::Images)
 }
 
-/// The settings of the `microvm` driver.
+/// The settings of the `microvm` driver, without a door to this server.
 ///
 /// # Errors
 /// When a program is missing.
@@ -152,6 +157,7 @@ pub fn microvm_config(
             AcceleratorChoice::Tcg => microvm::AcceleratorChoice::Tcg,
         },
         jail: config.jail.settings(),
+        door: None,
         name_servers: config.egress.name_servers().map_err(DriverError::NameServers)?,
         boot_timeout: BOOT_TIMEOUT,
     })

@@ -20,6 +20,7 @@ pub mod jail;
 pub mod metrics;
 pub mod operator;
 mod report;
+pub mod roles;
 pub mod rollout;
 pub mod s3;
 pub mod serve;

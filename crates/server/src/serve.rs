@@ -14,17 +14,19 @@ use std::time::Duration;
 
 use coracle_artifact::code::{CodeStore, CodeStoreError};
 use coracle_artifact::oci::{OciError, OciStore};
+use coracle_auth::session_keys::SessionKeys;
 use coracle_auth::{Credential, CredentialTable, CredentialsFileError, HostAliases};
+use coracle_egress::Link;
 use coracle_store::{Store, StoreError};
 use coracle_supervisor::{LogBudget, LogFiles, LogFilesConfig, Supervisor, SupervisorConfig};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::adoption::{self, AdoptionError};
 use crate::caps::RuntimeCaps;
 use crate::code_source::CodeSource;
-use crate::config::{Config, OnStop};
+use crate::config::{Config, DriverKind, OnStop};
 use crate::control::ControlPlane;
 use crate::control::reconciler::{Reconciler, Waker};
 use crate::data::{DataPlane, RouteSettings, Routes, SessionQuota, TokenLocks, WebSocketLimits, WebSockets};
@@ -35,15 +37,18 @@ use crate::gateway::cors::Cors;
 use crate::gateway::listen::Door;
 use crate::gateway::rate::RateLimits;
 use crate::gateway::tls::{Certificate, TlsConfig, TlsError};
-use crate::gateway::{Gateway, listen};
+use crate::gateway::{Gateway, Signers, listen};
 use crate::housekeeping::Housekeeping;
 use crate::issuers::Issuers;
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
+use crate::roles::Roles;
 use crate::rollout::Retirer;
 use crate::s3::{S3OpenError, S3Side};
 use crate::warm::Warmer;
 
+/// Connections from sandboxes that wait to be served.
+const DOOR_QUEUE: usize = 64;
 /// How long connections may linger once their sessions are gone.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -122,7 +127,10 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     })
     .map_err(folder)?;
     let containers = OciStore::open(data_dir.join("containers"))?;
-    let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone()).await?;
+    let (door, from_sandboxes) = mpsc::channel(DOOR_QUEUE);
+    let driver = drivers::open(&config, &data_dir, code.clone(), containers.clone(), door).await?;
+    let session_keys = SessionKeys::load_or_create(&data_dir.join("session-key")).map_err(folder)?;
+    let roles = Roles::new(&config.roles, session_keys);
 
     let (listener, address) = listen_on(config.listen).await?;
     let secure = match &config.tls {
@@ -142,7 +150,9 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
             session_caps: (&config.caps.session).into(),
             runtime_caps: (&config.caps.runtime).into(),
             egress: config.egress.clone(),
+            door_url: (config.sandbox.driver == DriverKind::Microvm).then(Link::server_url),
         },
+        roles.clone(),
     ));
     driver.ask(routes.clone());
     let orphans = adoption::take_over(driver.as_ref(), &store, &routes).await?;
@@ -185,7 +195,11 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     let rates = Arc::new(RateLimits::new(config.rate_limits.clone()));
     let gateway = Arc::new(Gateway {
         s3: s3.service(credentials.clone()),
-        credentials,
+        signers: Signers {
+            keys: credentials,
+            roles,
+            store: store.clone(),
+        },
         aliases: HostAliases::new(config.host_aliases.clone()),
         cors: Cors::new(&config.cors),
         rates: rates.clone(),
@@ -262,13 +276,13 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
     });
     let slots = Arc::new(Semaphore::new(config.limits.connections));
     let plain = Door { listener, tls: None };
+    let handler = move |peer, request| gateway.clone().handle(peer, request);
+    let sandbox_slots = Arc::new(Semaphore::new(config.limits.connections));
+    let sandboxes = listen::serve_sandboxes(from_sandboxes, sandbox_slots, stop.clone(), handler.clone());
     let connections: Vec<_> = std::iter::once(plain)
         .chain(secure.map(|secure| secure.door))
-        .map(|door| {
-            let gateway = gateway.clone();
-            let handler = move |peer, request| gateway.clone().handle(peer, request);
-            tokio::spawn(listen::serve(door, slots.clone(), stop.clone(), handler))
-        })
+        .map(|door| tokio::spawn(listen::serve(door, slots.clone(), stop.clone(), handler.clone())))
+        .chain([tokio::spawn(sandboxes)])
         .collect();
 
     stop.cancelled().await;

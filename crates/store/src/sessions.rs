@@ -52,6 +52,8 @@ pub enum Claim {
 pub struct Granted {
     /// The ownership.
     pub generation: Generation,
+    /// When the session began; of one that was hibernated, before that.
+    pub began: UnixMicros,
     /// What the session left when it was hibernated: to go on from, or of no further use.
     pub left: Option<Left>,
     /// Its storage, if its version wants one: that which it had, or a new one.
@@ -86,7 +88,7 @@ pub struct Session {
     pub generation: Generation,
     /// How far it is.
     pub state: SessionState,
-    /// When it was claimed.
+    /// When it began.
     pub started_at: UnixMicros,
     /// What it used before its present sandbox.
     pub used: Consumption,
@@ -116,6 +118,7 @@ impl Store {
         let gone_on_from = left.filter(|left| left.usable);
         let storage = claim_storage(&mut transaction, new, gone_on_from.is_some(), now).await?;
         let used = gone_on_from.map_or_else(Consumption::default, |left| left.used);
+        let began = gone_on_from.map_or(now, |left| left.started_at);
         sqlx::query(
             "INSERT INTO session
                  (runtime_id, endpoint, session_id, version, sandbox, incarnation, generation, state, started_at,
@@ -129,7 +132,7 @@ impl Store {
         .bind(new.sandbox.to_string())
         .bind(newest)
         .bind(generation)
-        .bind(gone_on_from.map_or(now, |left| left.started_at).0)
+        .bind(began.0)
         .bind(row::micros(used.time))
         .bind(row::micros(used.cpu))
         .bind(row::signed(used.memory_mib_seconds))
@@ -139,6 +142,7 @@ impl Store {
         transaction.commit().await?;
         Ok(Claim::Granted(Granted {
             generation: Generation(generation),
+            began,
             left,
             storage,
         }))

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use coracle_types::{
     Consumption, EndpointName, Generation, RuntimeId, SandboxId, SessionKey, StorageId, VersionNumber,
 };
+use jiff::Timestamp;
 
 use crate::{SessionEnd, SessionInfo};
 
@@ -43,6 +44,8 @@ pub struct Claim<'a> {
 pub struct Claimed {
     /// The ownership.
     pub generation: Generation,
+    /// When the session began; of one that was hibernated, before that.
+    pub began: Timestamp,
     /// What the session left when it was hibernated.
     pub left: Option<Left>,
     /// Its storage, if it wants one: that of its last claim for the same version, or a new one. What goes on from

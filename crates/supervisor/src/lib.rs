@@ -19,6 +19,7 @@ mod logs;
 mod memory;
 mod pool;
 mod probe;
+mod role;
 mod session;
 mod shell;
 mod supervisor;
@@ -34,6 +35,7 @@ pub use lease::{Lease, RunningCommand};
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};
 pub use memory::available_memory;
 pub use pool::{PoolInfo, PoolSize, PoolSizeError, PoolSpec, PoolTotals};
+pub use role::Role;
 pub use session::{
     AcquireError, Cap, CapOf, CapReached, Caps, EndReason, Hibernation, HibernationTotals, HostFailure,
     Orphan, SessionEnd, SessionInfo, SessionSpec, SessionState, StartPhases,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use coracle_types::{Consumption, Generation, SandboxId, SessionKey, StorageId, VersionNumber};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
@@ -118,8 +119,10 @@ impl Directory for MemoryDirectory {
             let kept = state.storages.entry(session.clone());
             kept.or_insert_with(|| (version, StorageId::new())).1
         });
+        let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
         Ok(Claimed {
             generation,
+            began: Timestamp::now() - age,
             left,
             storage,
         })

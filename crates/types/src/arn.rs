@@ -1,7 +1,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{AccountId, EndpointName, Region, RuntimeId};
+
+/// Longest name of a role, and longest path before it.
+const MAX_ROLE_NAME: usize = 64;
+const MAX_ROLE_PATH: usize = 512;
 
 /// Text that is not an ARN of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +111,81 @@ impl FromStr for InvocationTarget {
     }
 }
 
+/// `arn:aws:iam::<account>:role/<path><name>`, of the letters, digits and signs that IAM takes in role names and paths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoleArn {
+    text: String,
+    account: AccountId,
+}
+
+impl RoleArn {
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whose role it is.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The role's name, without its path.
+    pub fn name(&self) -> &str {
+        self.text.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl FromStr for RoleArn {
+    type Err = ArnError;
+
+    fn from_str(text: &str) -> Result<Self, ArnError> {
+        let error = ArnError { expected: "role" };
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let ["arn", partition, "iam", "", account, role] = parts[..] else {
+            return Err(error);
+        };
+        let path = role.strip_prefix("role/").ok_or(error.clone())?;
+        let (path, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        let is_role = (partition == "aws" || partition.starts_with("aws-"))
+            && partition.bytes().all(plain)
+            && (1..=MAX_ROLE_NAME).contains(&name.len())
+            && name.bytes().all(plain)
+            && path.len() <= MAX_ROLE_PATH
+            && path.bytes().all(|byte| byte == b'/' || plain(byte));
+        let account = account.parse().map_err(|_| error.clone())?;
+        if is_role {
+            Ok(Self {
+                text: text.to_owned(),
+                account,
+            })
+        } else {
+            Err(error)
+        }
+    }
+}
+
+impl TryFrom<String> for RoleArn {
+    type Error = ArnError;
+
+    fn try_from(text: String) -> Result<Self, ArnError> {
+        text.parse()
+    }
+}
+
+impl From<RoleArn> for String {
+    fn from(arn: RoleArn) -> Self {
+        arn.text
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl fmt::Display for RuntimeArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -133,6 +214,24 @@ mod tests {
         let endpoint: EndpointArn = format!("{text}/runtime-endpoint/prod").parse().unwrap();
         assert_eq!(endpoint.endpoint.as_str(), "prod");
         assert_eq!(endpoint.runtime, arn);
+    }
+
+    #[test]
+    fn a_role_has_an_account_and_a_name_that_nothing_has_to_escape() {
+        let arn: RoleArn = "arn:aws:iam::000000000000:role/team/front".parse().unwrap();
+        assert_eq!((arn.account().as_str(), arn.name()), ("000000000000", "front"));
+        assert_eq!(arn.to_string(), "arn:aws:iam::000000000000:role/team/front");
+        for bad in [
+            "arn:aws:iam:::role/front",
+            "arn:aws:iam::000000000000:user/front",
+            "arn:aws:iam::000000000000:role/",
+            "arn:aws:iam::000000000000:role/team/",
+            "arn:aws:iam::000000000000:role/<front>",
+            "arn:aws:iam::000000000000:role/fr*nt",
+            "arn:aws:sts::000000000000:role/front",
+        ] {
+            assert!(bad.parse::<RoleArn>().is_err(), "{bad:?} was accepted");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod runtime_kind;
 mod status;
 
 pub use architecture::{Architecture, UnknownArchitecture};
-pub use arn::{ArnError, EndpointArn, InvocationTarget, RuntimeArn};
+pub use arn::{ArnError, EndpointArn, InvocationTarget, RoleArn, RuntimeArn};
 pub use consumption::Consumption;
 pub use host::is_this_machine;
 pub use id::{

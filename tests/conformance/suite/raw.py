@@ -39,7 +39,7 @@ class Raw:
 
     def __init__(self, url: str, keys: dict[str, str], region: str) -> None:
         self.url, self.region = url, region
-        self._credentials = Credentials(keys["access_key_id"], keys["secret_access_key"])
+        self._credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys.get("session_token"))
         self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
 
     def send(

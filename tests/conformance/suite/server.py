@@ -186,8 +186,8 @@ class Aws:
         return answer | {"body": answer["response"].read()}
 
 
-def new_name() -> str:
-    return f"conf_{uuid.uuid4().hex[:12]}"
+def new_name(prefix: str = "conf") -> str:
+    return f"{prefix}_{uuid.uuid4().hex[:12]}"
 
 
 def new_session() -> str:

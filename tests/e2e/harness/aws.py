@@ -18,6 +18,8 @@ from harness.waiting import wait_until
 
 AGENTS = Path(__file__).resolve().parents[1] / "agents"
 ROLE = "arn:aws:iam::000000000000:role/coracle-tests"
+# The server of the agents lets this one invoke runtimes with the names that `new_runtime_name` makes by itself.
+FRONT_ROLE = "arn:aws:iam::000000000000:role/front"
 BUCKET = "coracle-tests"
 # A first invocation boots a machine, in emulation and beside other tests.
 INVOKE_TIMEOUT = 120

@@ -49,13 +49,13 @@ def installed(requirements: tuple[str, ...], python: str) -> Path:
     return folder
 
 
-def bundle(agent: str, requirements: tuple[str, ...], python: str) -> bytes:
-    """The zip of one of the test agents with its packages."""
+def bundle(agent: str, requirements: tuple[str, ...], python: str, data: tuple[str, ...] = ()) -> bytes:
+    """The zip of one of the test agents with its packages, and those of botocore's data that begin like this."""
     folder = installed(requirements, python)
     files: dict[str, str | bytes] = {"main.py": (AGENTS / f"{agent}.py").read_text()}
     for root, _, names in os.walk(folder):
         for path in (Path(root, name) for name in names):
             inside = path.relative_to(folder).as_posix()
-            if not inside.startswith(UNUSED):
+            if not inside.startswith(UNUSED) or inside.startswith(tuple(UNUSED + name for name in data)):
                 files[inside] = path.read_bytes()
     return zip_of(files)

@@ -38,13 +38,15 @@ Section = dict[str, Any]
 
 
 def toml(config: dict[str, Any]) -> str:
-    """Writes scalars, lists of scalars and one level of sections."""
+    """Writes scalars, lists, tables in lists and one level of sections."""
 
     def value(item: Any) -> str:
         if isinstance(item, bool):
             return "true" if item else "false"
         if isinstance(item, list):
             return f"[{', '.join(value(each) for each in item)}]"
+        if isinstance(item, dict):
+            return f"{{ {', '.join(f'{key} = {value(each)}' for key, each in item.items())} }}"
         return f'"{item}"' if isinstance(item, str) else str(item)
 
     top = [f"{key} = {value(item)}" for key, item in config.items() if not isinstance(item, dict)]

@@ -26,6 +26,8 @@ use tokio_util::codec::Framed;
 
 use crate::cable::{self, Link, Received};
 use crate::dns::{NameServers, Names};
+use crate::inside::{Door, Inside};
+use crate::metadata::{Identity, Metadata};
 use crate::notices::Notices;
 use crate::rules::{Pins, Rules};
 use wire::Wire;
@@ -35,33 +37,56 @@ const BATCH: usize = 64;
 
 /// A sandbox's network while it is served. Dropping it cuts the sandbox off.
 #[derive(Debug)]
-pub struct Egress(JoinHandle<()>);
+pub struct Egress {
+    task: JoinHandle<()>,
+    metadata: Arc<Metadata>,
+}
 
-impl Drop for Egress {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Egress {
+    /// Lets the sandbox act as this from now on.
+    pub fn identify(&self, identity: Arc<dyn Identity>) {
+        self.metadata.identify(identity);
     }
 }
 
-/// Serves the network card at the other end of `cable` until that is closed.
-pub fn serve(cable: UnixStream, rules: Arc<Rules>, servers: NameServers, notices: Notices) -> Egress {
+impl Drop for Egress {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Serves the network card at the other end of `cable` until that is closed. Through the `door`, if there is one, the
+/// sandbox reaches this server once it has an identity.
+pub fn serve(
+    cable: UnixStream,
+    rules: Arc<Rules>,
+    servers: NameServers,
+    door: Option<Door>,
+    notices: Notices,
+) -> Egress {
     let names = Names {
         rules,
         servers,
         pins: Mutex::new(Pins::default()),
         notices,
     };
-    let stack = Stack::new(Arc::new(names));
-    Egress(tokio::spawn(async move {
+    let metadata = Arc::new(Metadata::default());
+    let stack = Stack::new(Inside {
+        names: Arc::new(names),
+        metadata: Arc::clone(&metadata),
+        door,
+    });
+    let task = tokio::spawn(async move {
         // A broken cable is a machine that has ended; whoever owns that knows why.
         stack.run(cable).await.ok();
-    }))
+    });
+    Egress { task, metadata }
 }
 
 /// What carriers share with the stack.
 #[derive(Debug)]
 struct Shared {
-    names: Arc<Names>,
+    inside: Inside,
     /// Rung when a carrier has something, or room for something.
     bell: Notify,
 }
@@ -74,9 +99,9 @@ struct Stack {
 }
 
 impl Stack {
-    fn new(names: Arc<Names>) -> Self {
+    fn new(inside: Inside) -> Self {
         let shared = Arc::new(Shared {
-            names,
+            inside,
             bell: Notify::new(),
         });
         Self {

@@ -26,17 +26,21 @@ use tokio::task::JoinSet;
 use super::Shared;
 use super::wire::Wire;
 use crate::cable::Link;
-use crate::dns;
+use crate::inside::{Inside, Place};
 use crate::outside::{self, OutsideError};
 use crate::rules::Refusal;
 
 /// Most connections of a sandbox at once.
 const MOST: usize = 512;
+/// Most connections of a sandbox to this server at once.
+const MOST_TO_SERVER: usize = 64;
 /// Bytes that wait in each direction of a connection, besides those in channels.
 const BUFFER: usize = 64 * 1024;
 /// Largest piece that a carrier takes at once, and pieces that wait in a channel.
 const PIECE: usize = 16 * 1024;
 const PIECES: usize = 4;
+/// How far packets with metadata get: not beyond the sandbox's own network, if an agent builds another behind it.
+const METADATA_HOPS: u8 = 1;
 /// How long a guest may leave bytes unacknowledged.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -106,9 +110,15 @@ impl Flows {
         if self.flows.len() >= MOST {
             return Err(format!("the sandbox has {MOST} connections, which is the most"));
         }
-        let names = &self.shared.names;
-        if is_name_server(to) {
-            return Ok(());
+        let Inside { names, .. } = &self.shared.inside;
+        match self.shared.inside.at(to) {
+            Some(Place::Server) if self.to(to) >= MOST_TO_SERVER => {
+                return Err(format!(
+                    "the sandbox has {MOST_TO_SERVER} connections to it, which is the most"
+                ));
+            }
+            Some(_) => return Ok(()),
+            None => {}
         }
         let pins = names.pins.lock().unwrap_or_else(PoisonError::into_inner);
         names
@@ -117,8 +127,14 @@ impl Flows {
             .map_err(|refusal: Refusal| refusal.to_string())
     }
 
+    /// How many connections there are to this destination.
+    fn to(&self, destination: SocketAddrV4) -> usize {
+        self.flows.keys().filter(|(_, to)| *to == destination).count()
+    }
+
     fn tell(&self, to: SocketAddrV4, why: &str) {
         self.shared
+            .inside
             .names
             .notices
             .give(format!("connection to {to} refused: {why}"));
@@ -240,6 +256,9 @@ fn accept(first: Bytes, to: SocketAddrV4, wire: &mut Wire) -> Option<SocketHandl
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
     socket.set_timeout(Some(ACKNOWLEDGE_TIMEOUT));
+    if *to.ip() == Link::METADATA {
+        socket.set_hop_limit(Some(METADATA_HOPS));
+    }
     let here = IpListenEndpoint {
         addr: Some(IpAddress::Ipv4(*to.ip())),
         port: to.port(),
@@ -263,10 +282,6 @@ fn opens(packet: &[u8]) -> Option<Key> {
     let opens = tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin();
     (opens && tcp.dst_port() != 0 && tcp.src_port() != 0)
         .then(|| (tcp.src_port(), SocketAddrV4::new(ip.dst_addr(), tcp.dst_port())))
-}
-
-fn is_name_server(to: SocketAddrV4) -> bool {
-    to == SocketAddrV4::new(Link::GATEWAY, dns::PORT)
 }
 
 /// Carries one connection's bytes.
@@ -294,17 +309,18 @@ impl Carrier {
     }
 
     async fn connect_and_carry(self) -> Result<(), OutsideError> {
-        if is_name_server(self.to) {
+        if let Some(place) = self.shared.inside.at(self.to) {
             let (ours, theirs) = tokio::io::duplex(PIECE);
-            let names = Arc::clone(&self.shared.names);
-            let (carried, ()) = tokio::join!(self.copy(ours), async move { names.serve(theirs).await });
+            let shared = Arc::clone(&self.shared);
+            let serving = async move { shared.inside.serve(place, theirs).await };
+            let (carried, ()) = tokio::join!(self.copy(ours), serving);
             return Ok(carried?);
         }
         match outside::connect_tcp(self.to).await {
             Ok(stream) => Ok(self.copy(stream).await?),
             Err(OutsideError::Refused(refusal)) => {
                 let notice = format!("connection to {} refused: {refusal}", self.to);
-                self.shared.names.notices.give(notice);
+                self.shared.inside.names.notices.give(notice);
                 Err(refusal.into())
             }
             Err(error) => Err(error),

@@ -12,10 +12,13 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::str::FromStr as _;
+use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use super::*;
 use crate::cable::codec;
+use crate::inside::Door;
+use crate::metadata::SessionCredentials;
 use crate::notices::notices;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ struct Guest {
     sockets: SocketSet<'static>,
     cable: Framed<UnixStream, tokio_util::codec::LengthDelimitedCodec>,
     began: Instant,
-    _egress: Egress,
+    egress: Egress,
 }
 
 #[derive(Default)]
@@ -76,6 +79,10 @@ impl Device for Frames {
 
 impl Guest {
     fn new(rules: Rules, notices: Notices) -> Self {
+        Self::with_door(rules, None, notices)
+    }
+
+    fn with_door(rules: Rules, door: Option<Door>, notices: Notices) -> Self {
         let (cable, theirs) = UnixStream::pair().unwrap();
         let mut frames = Frames::default();
         let card = HardwareAddress::Ethernet(EthernetAddress(Link::GUEST_CARD));
@@ -95,7 +102,7 @@ impl Guest {
             sockets: SocketSet::new(Vec::new()),
             cable: Framed::new(cable, codec()),
             began: Instant::now(),
-            _egress: serve(theirs, Arc::new(rules), NameServers::default(), notices),
+            egress: serve(theirs, Arc::new(rules), NameServers::default(), door, notices),
         }
     }
 
@@ -135,7 +142,12 @@ impl Guest {
 async fn what_is_closed_refuses_connections_at_once_and_is_told() {
     let (noting, mut noted) = notices();
     let mut guest = Guest::new(Rules::default(), noting);
-    for closed in ["127.0.0.1:80", "169.254.169.254:80", "10.0.0.1:1"] {
+    for closed in [
+        "127.0.0.1:80",
+        "169.254.169.254:81",
+        "192.0.0.1:4580",
+        "10.0.0.1:1",
+    ] {
         let handle = guest.connect(closed.parse().unwrap());
         guest
             .until(handle, |socket| socket.state() == State::Closed)
@@ -177,6 +189,70 @@ async fn a_connection_carries_both_ways_and_ends() {
             matches!(socket.state(), State::TimeWait | State::Closed)
         })
         .await;
+}
+
+#[derive(Debug)]
+struct Somebody;
+
+impl Identity for Somebody {
+    fn role(&self) -> &str {
+        "front"
+    }
+
+    fn account(&self) -> &str {
+        "000000000000"
+    }
+
+    fn region(&self) -> &str {
+        "us-east-1"
+    }
+
+    fn credentials(&self) -> SessionCredentials {
+        unreachable!("nobody asks")
+    }
+}
+
+#[tokio::test]
+async fn the_door_is_there_once_the_sandbox_is_somebody_whatever_is_closed() {
+    let (noting, mut noted) = notices();
+    let (door, mut opened) = mpsc::channel(1);
+    let rules = Rules {
+        off: Some("off".to_owned()),
+        ..Rules::default()
+    };
+    let mut guest = Guest::with_door(rules, Some(door), noting);
+    let server = SocketAddrV4::new(Link::GATEWAY, Link::SERVER_PORT);
+    let handle = guest.connect(server);
+    guest
+        .until(handle, |socket| socket.state() == State::Closed)
+        .await;
+    assert!(noted.recv().await.unwrap().contains(&server.to_string()));
+    guest.sockets.remove(handle);
+    guest.egress.identify(Arc::new(Somebody));
+    let handle = guest.connect(server);
+    guest.until(handle, |socket| socket.may_send()).await;
+    let mut connection = opened.recv().await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut connection, b"welcome")
+        .await
+        .unwrap();
+    guest.until(handle, |socket| socket.recv_queue() == 7).await;
+}
+
+#[tokio::test]
+async fn metadata_answers_over_the_cable() {
+    let (noting, _noted) = notices();
+    let mut guest = Guest::new(Rules::default(), noting);
+    let handle = guest.connect(SocketAddrV4::new(Link::METADATA, 80));
+    guest.until(handle, |socket| socket.may_send()).await;
+    let request =
+        "PUT /latest/api/token HTTP/1.1\r\nHost: m\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n";
+    let socket = guest.sockets.get_mut::<Socket<'_>>(handle);
+    socket.send_slice(request.as_bytes()).unwrap();
+    guest.until(handle, |socket| socket.recv_queue() > 15).await;
+    let socket = guest.sockets.get_mut::<Socket<'_>>(handle);
+    let mut answer = [0; 15];
+    socket.recv_slice(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Flows {
             flow.try_send(payload).ok();
             return;
         }
-        let names = &self.shared.names;
+        let names = &self.shared.inside.names;
         let judged = {
             let pins = names.pins.lock().unwrap_or_else(PoisonError::into_inner);
             names.rules.judge(key.1, &pins)
@@ -93,7 +93,7 @@ impl Flows {
         if self.carriers.len() >= 2 * MOST {
             return;
         }
-        let (names, to_guest) = (Arc::clone(&self.shared.names), self.to_guest.clone());
+        let (names, to_guest) = (Arc::clone(&self.shared.inside.names), self.to_guest.clone());
         self.carriers.spawn(async move {
             if let Some(answer) = names.answer_datagram(&question).await
                 && let Some(packet) = enclose(key, &answer)
@@ -111,7 +111,7 @@ impl Flows {
         self.carriers.spawn(async move {
             if let Err(OutsideError::Refused(refusal)) = carry(key, from_guest, to_guest).await {
                 let notice = format!("datagram to {} dropped: {refusal}", key.1);
-                shared.names.notices.give(notice);
+                shared.inside.names.notices.give(notice);
             }
         });
     }

@@ -81,6 +81,7 @@ impl ControlPlane {
         caller: &Caller,
         mut input: CreateAgentRuntimeEndpointRequest,
     ) -> Result<CreateAgentRuntimeEndpointResponse, Error> {
+        caller.require_to_tag(input.tags.as_ref(), input.agent_runtime_id.as_str())?;
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();
         let response = |endpoint: &Endpoint| digest::recorded(&created(caller, endpoint));

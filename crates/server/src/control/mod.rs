@@ -34,6 +34,7 @@ use coracle_wire::control::{
 
 pub(crate) use self::failure::refusal;
 use self::reconciler::Waker;
+pub(crate) use self::view::timestamp;
 use crate::gateway::Caller;
 
 /// Answers control-plane operations.

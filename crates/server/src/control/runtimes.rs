@@ -21,6 +21,7 @@ impl ControlPlane {
         caller: &Caller,
         mut input: CreateAgentRuntimeRequest,
     ) -> Result<CreateAgentRuntimeResponse, Error> {
+        caller.require_to_create(&input)?;
         rules::check_create(&input)?;
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();
@@ -56,6 +57,7 @@ impl ControlPlane {
         caller: &Caller,
         mut input: UpdateAgentRuntimeRequest,
     ) -> Result<UpdateAgentRuntimeResponse, Error> {
+        caller.require_to_update(&input)?;
         rules::check_update(&input)?;
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::version::VersionConfig;
 
 /// A stored moment as the wire shows it.
-pub(super) fn timestamp(micros: UnixMicros) -> Timestamp {
+pub(crate) fn timestamp(micros: UnixMicros) -> Timestamp {
     Timestamp::from_microsecond(micros.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

@@ -6,11 +6,12 @@ use coracle_types::{EndpointArn, ServerProtocol};
 
 use crate::control::version::VersionConfig;
 
-/// The whole environment of an agent served at `endpoint`.
+/// The whole environment of an agent served at `endpoint`, which reaches this server, if at all, at `server_url`, and
+/// whose clients reach it at `client_url`.
 pub(super) fn of(
     config: &VersionConfig,
     endpoint: &EndpointArn,
-    public_url: Option<&str>,
+    server_url: Option<&str>,
     client_url: &str,
 ) -> BTreeMap<String, String> {
     let runtime = &endpoint.runtime;
@@ -31,7 +32,7 @@ pub(super) fn of(
             id.name()
         ),
     );
-    if let Some(url) = public_url {
+    if let Some(url) = server_url {
         for key in [
             "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE",
             "AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use coracle_auth::policy::SERVICE_PREFIX;
 use coracle_supervisor::{AcquireError, Lease};
 use coracle_types::{ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
@@ -23,6 +24,8 @@ use crate::gateway::Caller;
 use crate::gateway::body::{BoxError, ResponseBody, Spooled, full};
 use crate::gateway::rate::Class;
 
+/// What policies call it.
+const ACTION: &str = "InvokeAgentRuntime";
 /// How much of an agent's error answer is read.
 const MAX_ERROR_BODY: usize = 16 * 1024;
 /// How long that may take.
@@ -108,7 +111,7 @@ impl DataPlane {
         Ok(response)
     }
 
-    /// What a request addresses, whatever else may be wrong with it.
+    /// What a request addresses, whatever else may be wrong with it; nothing that is none of the caller's business.
     async fn addressed(&self, caller: &Caller, labels: &Labels, parts: &Parts) -> Option<Arc<Served>> {
         let (named, qualifier) = (
             labels.get("agentRuntimeArn")?,
@@ -116,7 +119,8 @@ impl DataPlane {
         );
         let account = Some(caller.account.as_str());
         let target = Target::named(caller, named, qualifier.as_deref(), account).ok()?;
-        if target.is_foreign(caller) {
+        let action = format!("{SERVICE_PREFIX}{ACTION}");
+        if target.is_foreign(caller) || caller.require(&action, &target.names()).is_err() {
             return None;
         }
         let found = self
@@ -141,7 +145,7 @@ impl DataPlane {
             input.account_id.as_deref(),
         )?;
         let for_user = input.runtime_user_id.as_ref();
-        let actions = ["InvokeAgentRuntime"]
+        let actions = [ACTION]
             .into_iter()
             .chain(for_user.map(|_| "InvokeAgentRuntimeForUser"));
         let served = self.authorized(caller, &target, actions).await?;

@@ -26,7 +26,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_auth::policy::Identity;
+use coracle_auth::policy::SERVICE_PREFIX;
 use coracle_store::Store;
 use coracle_supervisor::{LogFiles, Supervisor};
 use coracle_wire::Error;
@@ -46,7 +46,7 @@ pub use self::routes::{Resolution, RouteSettings, Routes};
 pub(crate) use self::session_url::{bare, is_session_url};
 pub(crate) use self::shell::PATH as SHELLS;
 pub use self::stop::TokenLocks;
-use self::target::Target;
+use self::target::{Policies, Target};
 pub(crate) use self::websocket::PATH as WEBSOCKET;
 pub use self::websocket::{WebSocketLimits, WebSockets};
 use crate::caps::RuntimeCaps;
@@ -90,36 +90,39 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// What the target serves, if the caller may do all this with it. What another account does not open to the
-    /// caller does not exist for it.
+    /// What the target serves, if the caller may do all this with it: its role first, if it acts under one, then the
+    /// policies of the resource. What another account does not open to the caller does not exist for it.
     async fn authorized(
         &self,
         caller: &Caller,
         target: &Target,
         actions: impl IntoIterator<Item = &'static str>,
     ) -> Result<Arc<Served>, Error> {
-        let foreign = target.is_foreign(caller);
-        let refused = || caller.not_authorized(&target.arn().to_string());
+        let (names, foreign) = (target.names(), target.is_foreign(caller));
+        let actions: Vec<&str> = actions.into_iter().collect();
+        for action in &actions {
+            caller.require(&format!("{SERVICE_PREFIX}{action}"), &names)?;
+        }
         let found = self
             .routes
             .find(&target.owner, &target.runtime, &target.endpoint, None)
             .await;
-        let served = found.map_err(|error| if foreign { refused() } else { error })?;
-        let who = Identity {
-            account: caller.account.clone(),
-            arn: caller.arn(),
+        let not_there = Policies::default();
+        let policies = match &found {
+            Err(_) if foreign => &not_there,
+            Err(_) => return found,
+            Ok(served) => &served.policies,
         };
+        let who = caller.identity();
         for action in actions {
-            if !served.policies.allow(&who, foreign, action) {
-                return Err(Error::access_denied(format!(
-                    "User {} is not authorized to perform bedrock-agentcore:{action} on {}",
-                    who.arn,
-                    target.arn()
-                )));
-            }
+            policies.judge(&who, foreign, action).map_err(|refusal| {
+                let action = format!("{SERVICE_PREFIX}{action}");
+                caller.may_not(&action, &target.arn().to_string(), refusal)
+            })?;
         }
+        let served = found?;
         let fits = match &caller.proof {
-            Proof::Signature => served.authorizer.is_none(),
+            Proof::Signature | Proof::Role(_) => served.authorizer.is_none(),
             Proof::Token(runtime) => served.authorizer.is_some() && *runtime == target.arn(),
         };
         if fits { Ok(served) } else { Err(bearer::mismatch()) }

@@ -29,6 +29,7 @@ use super::{caps, environment, hibernation, restore_hook};
 use crate::control::refusal;
 use crate::control::version::{AllowedPorts, VersionConfig};
 use crate::egress::EgressConfig;
+use crate::roles::Roles;
 use crate::rollout::{Canary, Rollout};
 
 /// Most look-ups remembered; beyond it the memory starts over.
@@ -90,6 +91,8 @@ pub struct RouteSettings {
     pub runtime_caps: Caps,
     /// What sandboxes may reach outside, unless a runtime's tags say less.
     pub egress: EgressConfig,
+    /// The URL under which agents that have a role here reach this server, whatever else they reach.
+    pub door_url: Option<String>,
 }
 
 /// The look-ups.
@@ -97,6 +100,7 @@ pub struct Routes {
     store: Store,
     code: CodeStore,
     settings: RouteSettings,
+    roles: Roles,
     memory: Mutex<Memory>,
     changed: Notify,
 }
@@ -110,11 +114,12 @@ struct Memory {
 
 impl Routes {
     /// Look-ups in this store.
-    pub fn new(store: Store, code: CodeStore, settings: RouteSettings) -> Self {
+    pub fn new(store: Store, code: CodeStore, settings: RouteSettings, roles: Roles) -> Self {
         Self {
             store,
             code,
             settings,
+            roles,
             memory: Mutex::default(),
             changed: Notify::new(),
         }
@@ -293,6 +298,7 @@ impl Routes {
                 account: owner.account.clone(),
                 version: number,
                 agent,
+                role: self.roles.of_runtime(&config.role_arn, owner),
                 idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
                 max_lifetime: seconds(lifecycle.max_lifetime),
                 init_timeout,
@@ -382,7 +388,7 @@ impl Routes {
             environment: environment::of(
                 config,
                 &arn,
-                self.settings.public_url.as_deref(),
+                self.agents_url(version, config),
                 &self.settings.client_url,
             ),
             protocol: config.protocol(),
@@ -403,6 +409,13 @@ impl Routes {
                 restored: None,
             }),
         }
+    }
+
+    /// The URL under which agents of a version reach this server.
+    fn agents_url(&self, version: &RuntimeVersion, config: &VersionConfig) -> Option<&str> {
+        let role = self.roles.of_runtime(&config.role_arn, &version.runtime.owner);
+        let door = self.settings.door_url.as_deref().filter(|_| role.is_some());
+        door.or(self.settings.public_url.as_deref())
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {

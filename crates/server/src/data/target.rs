@@ -2,11 +2,11 @@
 
 use coracle_auth::policy::{Decision, Identity, Policy};
 use coracle_store::Owner;
-use coracle_types::{AccountId, EndpointName, InvocationTarget, RuntimeArn, RuntimeId};
+use coracle_types::{AccountId, EndpointArn, EndpointName, InvocationTarget, RuntimeArn, RuntimeId};
 use coracle_wire::{Error, Labels};
 use http::request::Parts;
 
-use crate::gateway::Caller;
+use crate::gateway::{Caller, Why};
 
 /// An endpoint of a runtime, perhaps of another account, and perhaps one that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,16 @@ impl Target {
         }
     }
 
+    /// Its names to roles: who may do something with a runtime may do it at all its endpoints.
+    pub(super) fn names(&self) -> [String; 2] {
+        let runtime = self.arn();
+        let endpoint = EndpointArn {
+            runtime: runtime.clone(),
+            endpoint: self.endpoint.clone(),
+        };
+        [runtime.to_string(), endpoint.to_string()]
+    }
+
     /// Whether it belongs to another account than the caller's.
     pub(super) fn is_foreign(&self, caller: &Caller) -> bool {
         self.owner.account != caller.account
@@ -110,16 +120,17 @@ impl Target {
 impl Policies {
     /// Whether the caller may do this. A denial in either policy is final. Within the account nothing more is
     /// needed; for another account both must allow it.
-    pub(super) fn allow(&self, who: &Identity, foreign: bool, action: &str) -> bool {
+    pub(super) fn judge(&self, who: &Identity, foreign: bool, action: &str) -> Result<(), Why> {
         let decide = |policy: &Option<Policy>| {
             policy
                 .as_ref()
                 .map_or(Decision::Silent, |policy| policy.decide(who, action))
         };
         match (decide(&self.runtime), decide(&self.endpoint)) {
-            (Decision::Denied, _) | (_, Decision::Denied) => false,
-            (Decision::Allowed, Decision::Allowed) => true,
-            _ => !foreign,
+            (Decision::Denied, _) | (_, Decision::Denied) => Err(Why::DeniedByResource),
+            (Decision::Allowed, Decision::Allowed) => Ok(()),
+            _ if foreign => Err(Why::NotAllowedByResource),
+            _ => Ok(()),
         }
     }
 }
@@ -190,6 +201,7 @@ mod tests {
         let who = Identity {
             account: "000000000000".parse().unwrap(),
             arn: "arn:aws:iam::000000000000:user/a".to_owned(),
+            role: None,
         };
         for (runtime, endpoint, own, foreign) in [
             (None, None, true, false),
@@ -200,7 +212,7 @@ mod tests {
             (policy("Deny"), None, false, false),
         ] {
             let policies = Policies { runtime, endpoint };
-            let allowed = |foreign| policies.allow(&who, foreign, "InvokeAgentRuntime");
+            let allowed = |foreign| policies.judge(&who, foreign, "InvokeAgentRuntime").is_ok();
             assert_eq!((allowed(false), allowed(true)), (own, foreign), "{policies:?}");
         }
     }

@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use coracle_egress::Link;
 use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,10 @@ const MAX_HEADERS: usize = 128;
 /// A place among the connections that may be open at once. What outlives its connection's last answer keeps it.
 #[derive(Debug, Clone)]
 pub struct ConnectionSlot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
+/// Among the extensions of a request, says that it comes from a sandbox through its own network.
+#[derive(Debug, Clone, Copy)]
+pub struct FromSandbox;
 
 /// Where connections come from, and how they begin.
 pub struct Door {
@@ -89,6 +94,47 @@ where
         }
     }
     drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// As [`serve`], for connections of sandboxes, which are already there. Their slots are not those of other clients, so that
+/// no sandbox can take these all.
+pub async fn serve_sandboxes<H, F>(
+    mut from_sandboxes: mpsc::Receiver<DuplexStream>,
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+    handler: H,
+) where
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<ResponseBody>> + Send + 'static,
+{
+    let tasks = TaskTracker::new();
+    let _stop_on_drop = stop.clone().drop_guard();
+    loop {
+        let slot = tokio::select! {
+            Ok(slot) = slots.clone().acquire_owned() => ConnectionSlot(Arc::new(slot)),
+            () = stop.cancelled() => break,
+        };
+        let stream = tokio::select! {
+            Some(stream) = from_sandboxes.recv() => stream,
+            () = stop.cancelled() => break,
+        };
+        let connection = Connection {
+            peer: SocketAddr::from((Link::GUEST, 0)),
+            slot,
+            scheme: Scheme::HTTP,
+            stop: stop.clone(),
+        };
+        let handler = handler.clone();
+        tasks.spawn(
+            connection.serve(stream, move |peer, mut request: Request<Incoming>| {
+                request.extensions_mut().insert(FromSandbox);
+                handler(peer, request)
+            }),
+        );
+    }
+    drop(from_sandboxes);
     tasks.close();
     tasks.wait().await;
 }

@@ -4,7 +4,7 @@
 //! /healthz, /metrics ──────────────────────────────▶ answered here
 //! CORS preflight     ──────────────────────────────▶ answered here
 //! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece)
-//! signed otherwise   ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API
+//! signed otherwise   ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API, for keys only
 //!                                                ├─▶ sts           who am I
 //!                                                ├─▶ control plane
 //!                                                └─▶ data plane
@@ -14,12 +14,15 @@
 //! /sessions/…        ──▶ the same, but for any server in a session; refusals have their code in a header and no body
 //! ```
 //!
-//! Nothing after "verify" and "judge" ever sees a request that is not authentic.
+//! Nothing after "verify" and "judge" ever sees a request that is not authentic. What those may do who act under a role
+//! is judged by [`rights`], before an operation begins or once its target is known.
 
 pub mod body;
 pub mod cors;
 pub mod listen;
 pub mod rate;
+pub(crate) mod rights;
+mod signers;
 mod sts;
 pub mod tls;
 
@@ -29,8 +32,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use coracle_auth::{AuthError, CredentialTable, HostAliases, SigV4Request};
-use coracle_types::{AccountId, Region, RuntimeArn, limits};
+use coracle_auth::permissions::Permissions;
+use coracle_auth::policy::Identity;
+use coracle_auth::{AuthError, HostAliases, SigV4Request};
+use coracle_types::{AccountId, Region, RoleArn, RuntimeArn, limits};
 use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wire, data as data_wire};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
@@ -41,7 +46,10 @@ use uuid::Uuid;
 
 use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
+use self::listen::FromSandbox;
 use self::rate::{Class, RateLimits};
+pub(crate) use self::rights::Why;
+pub use self::signers::Signers;
 use crate::control::ControlPlane;
 use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET, bare, is_session_url};
 use crate::metrics::Metrics;
@@ -50,15 +58,27 @@ use crate::operator::OperatorApi;
 /// Where invocations are posted.
 pub(crate) const INVOCATIONS: &str = "/runtimes/{agentRuntimeArn}/invocations";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 pub(crate) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// How a request proves who sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By a signature.
+    /// By a signature with one of the server's keys. It may do everything in its account.
     Signature,
+    /// By a signature with credentials of a session. It may do what its role may.
+    Role(Arc<RoleSession>),
     /// By a token that the authorizer of this runtime accepts. It opens nothing else.
     Token(RuntimeArn),
+}
+
+/// Who acts under a role.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RoleSession {
+    /// Which role.
+    pub role: RoleArn,
+    /// What that may do.
+    pub permissions: Permissions,
 }
 
 /// Who sent a request.
@@ -68,7 +88,7 @@ pub struct Caller {
     pub account: AccountId,
     /// The region it signed for, which has resources of its own.
     pub region: Region,
-    /// The name it acts under: a user of the account, or the subject of a token.
+    /// The name it acts under: a user of the account, a role and its session, or the subject of a token.
     pub principal: String,
     /// How that is known.
     pub proof: Proof,
@@ -77,10 +97,11 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The ARN of the user it acts as. A token's subject is no user of the account, whatever it is called.
+    /// The ARN of what it acts as. A token's subject is no user of the account, whatever it is called.
     pub fn arn(&self) -> String {
         match self.proof {
             Proof::Signature => format!("arn:aws:iam::{}:user/{}", self.account, self.principal),
+            Proof::Role(_) => format!("arn:aws:sts::{}:assumed-role/{}", self.account, self.principal),
             Proof::Token(_) => format!("arn:aws:sts::{}:federated-user/{}", self.account, self.principal),
         }
     }
@@ -88,10 +109,27 @@ impl Caller {
     /// Takes out of a request's headers what an agent must not get from this caller: what proves it to this server,
     /// or a user that it says to be although its token says who it is.
     pub(crate) fn withhold(&self, headers: &mut HeaderMap) {
-        headers.remove(match self.proof {
-            Proof::Signature => AUTHORIZATION,
-            Proof::Token(_) => USER_ID,
-        });
+        match self.proof {
+            Proof::Signature | Proof::Role(_) => {
+                headers.remove(AUTHORIZATION);
+                headers.remove(SECURITY_TOKEN);
+            }
+            Proof::Token(_) => {
+                headers.remove(USER_ID);
+            }
+        }
+    }
+
+    /// How policies see it.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            account: self.account.clone(),
+            arn: self.arn(),
+            role: match &self.proof {
+                Proof::Role(session) => Some(session.role.clone()),
+                Proof::Signature | Proof::Token(_) => None,
+            },
+        }
     }
 
     /// The refusal of what is not this caller's.
@@ -103,7 +141,7 @@ impl Caller {
 /// Everything a request may reach.
 pub struct Gateway {
     /// Who may call.
-    pub credentials: CredentialTable,
+    pub signers: Signers,
     /// Host names a signature may be for, beside the one the request came to.
     pub aliases: HostAliases,
     /// Browsers' access from other origins.
@@ -221,7 +259,8 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Refusal> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, "/healthz") => return Ok(text("ok\n")),
-            (&Method::GET, "/metrics") => {
+            // They tell of all accounts.
+            (&Method::GET, "/metrics") if request.extensions().get::<FromSandbox>().is_none() => {
                 self.metrics.look_at(&self.data.supervisor).await;
                 return Ok(text(self.metrics.render()));
             }
@@ -252,7 +291,7 @@ impl Gateway {
             )
             .await?;
         if parts.uri.path().starts_with("/_coracle/") {
-            if caller.account != self.operator_account {
+            if caller.account != self.operator_account || caller.proof != Proof::Signature {
                 return Err(caller.not_authorized("the operator API").into());
             }
             return Ok(self.operator.answer(&parts).await?);
@@ -339,15 +378,15 @@ impl Gateway {
         limit: u64,
         request_id: &str,
     ) -> Result<(Caller, Spooled), Refusal> {
-        let credential = self.credentials.claimed_by(signed)?;
-        let mut check = signed.verify(parts, &credential.key.secret, Timestamp::now(), &self.aliases)?;
+        let signer = self.signers.claimed_by(signed).await?;
+        let mut check = signed.verify(parts, &signer.secret, Timestamp::now(), &self.aliases)?;
         let spooled = self.spool(body, limit, |piece| check.update(piece)).await?;
         check.finish()?;
         let caller = Caller {
-            account: credential.account.clone(),
+            account: signer.account,
             region: signed.region().clone(),
-            principal: credential.principal.clone(),
-            proof: Proof::Signature,
+            principal: signer.principal,
+            proof: signer.proof,
             request_id: request_id.to_owned(),
         };
         Ok((caller, spooled))
@@ -381,6 +420,7 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Error> {
         self.metrics.operation(route.operation.name);
         self.rates.take(&caller.account, Class::of(route.operation))?;
+        caller.require_operation(route)?;
         if let OperationId::DataStreaming(operation) = route.id {
             return match operation {
                 data_wire::Streaming::InvokeAgentRuntime => {

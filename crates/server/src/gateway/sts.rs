@@ -3,8 +3,8 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 
-use super::Caller;
 use super::body::{ResponseBody, full};
+use super::{Caller, Proof};
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
@@ -30,18 +30,20 @@ fn xml(status: StatusCode, body: String) -> Response<ResponseBody> {
     response
 }
 
-/// Account, principal and request id hold nothing that XML would have to escape: the configuration sees to it.
+/// Account, principal and request id hold nothing that XML would have to escape: the configuration and the form of roles
+/// see to it.
 fn identity(caller: &Caller) -> String {
     let Caller {
-        account,
-        principal,
-        request_id,
-        ..
+        account, request_id, ..
     } = caller;
     let arn = caller.arn();
+    let user_id = match caller.proof {
+        Proof::Role(_) => caller.principal.replace('/', ":"),
+        Proof::Signature | Proof::Token(_) => caller.principal.clone(),
+    };
     format!(
         "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult>\
-         <Arn>{arn}</Arn><UserId>{principal}</UserId><Account>{account}</Account>\
+         <Arn>{arn}</Arn><UserId>{user_id}</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>\
          </GetCallerIdentityResponse>"
     )

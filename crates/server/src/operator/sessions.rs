@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use coracle_store::{EndedQuery, EndedSession, Page, Session, UnixMicros};
+use coracle_store::{EndedQuery, EndedSession, Page, Session};
 use coracle_supervisor::{LogQuery, SessionInfo, SessionState};
 use coracle_types::{
     AccountId, Consumption, EndpointName, Generation, RuntimeId, SessionId, SessionKey, VersionNumber,
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::query::Query;
 use super::{OperatorApi, answer};
-use crate::control::refusal;
+use crate::control::{refusal, timestamp};
 use crate::data::not_stopped;
 use crate::gateway::body::ResponseBody;
 use crate::report::{Phases, Report};
@@ -428,8 +428,4 @@ fn ended_session(session: &EndedSession) -> Description {
 /// What was told when it ended. One that ended while no server ran has none.
 fn report(session: &EndedSession) -> Option<Report> {
     serde_json::from_str(session.report.as_deref()?).ok()
-}
-
-fn timestamp(moment: UnixMicros) -> Timestamp {
-    Timestamp::from_microsecond(moment.0).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+pub use coracle_egress::Identity;
 use coracle_egress::Rules;
 use coracle_guest_proto::Channel;
 use coracle_guest_proto::message::{StartAgent, StorageSource};
@@ -254,6 +255,12 @@ pub trait Machine: Send + Sync {
     /// # Errors
     /// When there can be none; the sandbox is then to be destroyed.
     async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError>;
+
+    /// Lets its agent have credentials of the session that has it, with drivers that have a way for them. Before that
+    /// there are none in it. Once, before its agent goes on.
+    fn identify(&mut self, identity: Arc<dyn Identity>) {
+        drop(identity);
+    }
 
     /// Keeps beside it what a later server has to know to go on with it. It need not survive the machine.
     fn note(&self, note: &Note) {

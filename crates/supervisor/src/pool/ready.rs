@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_types::{SandboxId, StorageId};
+use coracle_types::SandboxId;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::driver::{AgentSpec, Origin, PauseError};
 use crate::guest::{Guest, GuestError};
 use crate::probe;
 use crate::session::life::Probe;
+use crate::session::start::Belongings;
 use crate::session::{Context, EndReason, HostFailure, Reached, SessionSpec, StartPhases, start};
 
 /// Pause between probes of an agent that is not healthy yet.
@@ -49,18 +50,18 @@ pub(crate) enum NotTaken {
 pub(crate) struct Ready(Reached);
 
 impl Ready {
-    /// Has it go on, for the session that has taken it, with that one's storage. One that cannot is destroyed.
+    /// Has it go on, for the session that has taken it, with what belongs to that. One that cannot is destroyed.
     pub(crate) async fn go_on(
         self,
         sandbox: SandboxId,
         agent: &AgentSpec,
-        storage: Option<StorageId>,
+        belongings: &Belongings,
     ) -> Result<Reached, NotTaken> {
         let Self(mut reached) = self;
         let began = Instant::now();
         let going_on = async {
-            let attached = start::attach(&mut *reached.machine, agent, storage).await;
-            let storage = attached.map_err(NotTaken::Storage)?;
+            let handed_over = start::hand_over(&mut *reached.machine, agent, belongings).await;
+            let storage = handed_over.map_err(NotTaken::Storage)?;
             reached.machine.go_on().await.map_err(NotTaken::Pause)?;
             reached.guest.go_on(storage).await.map_err(NotTaken::Guest)
         };
@@ -127,7 +128,7 @@ async fn make(context: &Context, sandbox: SandboxId, spec: &SessionSpec) -> Resu
         (refill, context.boots.acquire().await)
     };
     let _permits = permits.await;
-    let mut reached = start::reach(context, sandbox, &spec.agent, None)
+    let mut reached = start::reach(context, sandbox, &spec.agent, &Belongings::default())
         .await
         .map_err(NotReady::Host)?;
     let made = async {

@@ -81,6 +81,7 @@ use crate::driver::{AgentSpec, Driver, MemoryUse, Origin};
 use crate::lease::Lease;
 use crate::logs::LogSink;
 use crate::memory::MemoryReserve;
+use crate::role::Role;
 use crate::supervisor::SupervisorConfig;
 
 /// Commands waiting for a session's task.
@@ -95,6 +96,8 @@ pub struct SessionSpec {
     pub version: VersionNumber,
     /// What the version runs.
     pub agent: AgentSpec,
+    /// What its sessions act as towards this server; nobody, without one.
+    pub role: Option<Arc<dyn Role>>,
     /// Unused for this long, the session ends.
     pub idle_timeout: Duration,
     /// The session ends this long after the creation of its sandbox, used or not.
@@ -120,7 +123,9 @@ pub struct Orphan {
     pub sandbox: SandboxId,
     /// This server's ownership of it.
     pub generation: Generation,
-    /// How long ago it first began.
+    /// When it began.
+    pub began: Timestamp,
+    /// How long ago that was.
     pub age: Duration,
     /// What earlier sandboxes of it used.
     pub used: Consumption,

@@ -1,6 +1,7 @@
 //! The steps of a start that need no decisions: boot, connect, start the agent; and the end of a sandbox.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_guest_proto::message::{StartAgent, Storage};
@@ -10,7 +11,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Context, EndReason, HostFailure, StartPhases};
-use crate::driver::{AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Machine, Origin, Start};
+use crate::driver::{
+    AgentSpec, BootError, BootPhase, Booted, BoxableChannel, Identity, Machine, Origin, Start,
+};
 use crate::guest::{Guest, GuestError};
 use crate::probe;
 
@@ -32,6 +35,25 @@ pub(crate) struct Reached {
     pub(crate) phases: StartPhases,
 }
 
+/// What a sandbox gets that is its session's alone. One that no session has yet gets nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Belongings {
+    /// For its guest to mount.
+    pub(crate) storage: Option<StorageId>,
+    /// What its agent acts as.
+    pub(crate) identity: Option<Arc<dyn Identity>>,
+}
+
+impl Belongings {
+    /// Of what has its storage already.
+    fn only(identity: Option<Arc<dyn Identity>>) -> Self {
+        Self {
+            storage: None,
+            identity,
+        }
+    }
+}
+
 /// A sandbox that did not come up. Nothing is left of it.
 struct NotReached {
     was_restored: bool,
@@ -47,17 +69,17 @@ impl NotReached {
     }
 }
 
-/// Boots or restores a sandbox, gives it the session's storage if that has one, and connects to its guest. A restored
-/// one has become one of its own, and is as healthy as its template was; when that fails, another one is booted. What
-/// was begun is undone when all fails.
+/// Boots or restores a sandbox, gives it what belongs to the session, and connects to its guest. A restored one has
+/// become one of its own, and is as healthy as its template was; when that fails, another one is booted. What was begun
+/// is undone when all fails.
 pub(crate) async fn reach(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
-    storage: Option<StorageId>,
+    belongings: &Belongings,
 ) -> Result<Reached, HostFailure> {
     let booting = context.driver.boot(sandbox, agent);
-    let failure = match attempt(context, sandbox, agent, storage, booting).await {
+    let failure = match attempt(context, sandbox, agent, belongings, booting).await {
         Ok(reached) => return Ok(reached),
         Err(NotReached {
             was_restored: false,
@@ -71,7 +93,7 @@ pub(crate) async fn reach(
         ..agent.clone()
     };
     let booting = context.driver.boot(sandbox, &booted);
-    let mut reached = attempt(context, sandbox, &booted, storage, booting)
+    let mut reached = attempt(context, sandbox, &booted, belongings, booting)
         .await
         .map_err(|error| error.failure)?;
     reached.phases.origin = Origin::BootedInstead;
@@ -83,10 +105,11 @@ pub(crate) async fn wake(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
+    identity: Option<Arc<dyn Identity>>,
     hibernated: SandboxId,
 ) -> Result<Reached, HostFailure> {
     let waking = context.driver.wake(sandbox, agent, hibernated);
-    attempt(context, sandbox, agent, None, waking)
+    attempt(context, sandbox, agent, &Belongings::only(identity), waking)
         .await
         .map_err(|error| error.failure)
 }
@@ -96,9 +119,10 @@ pub(crate) async fn adopt(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
+    identity: Option<Arc<dyn Identity>>,
 ) -> Result<Reached, HostFailure> {
     let adopting = context.driver.adopt(sandbox, agent);
-    attempt(context, sandbox, agent, None, adopting)
+    attempt(context, sandbox, agent, &Belongings::only(identity), adopting)
         .await
         .map_err(|error| error.failure)
 }
@@ -111,7 +135,7 @@ async fn attempt(
     context: &Context,
     sandbox: SandboxId,
     agent: &AgentSpec,
-    storage: Option<StorageId>,
+    belongings: &Belongings,
     booting: impl Future<Output = Result<Booted, BootError>>,
 ) -> Result<Reached, NotReached> {
     let timeout = context.config.boot_timeout;
@@ -140,7 +164,7 @@ async fn attempt(
     let began = Instant::now();
     let was_restored = matches!(start, Start::Resume { .. });
     let coming_up = async {
-        let storage = attach(&mut *machine, agent, storage).await?;
+        let storage = hand_over(&mut *machine, agent, belongings).await?;
         let (guest, output) = connect(channel).await.map_err(HostFailure::Channel)?;
         let begin = match start {
             Start::Agent(mut start) => {
@@ -195,13 +219,16 @@ async fn attempt(
     }
 }
 
-/// Gives a sandbox a storage, if there is one, for its guest to mount.
-pub(crate) async fn attach(
+/// Gives a sandbox what belongs to its session. Returns the storage that its guest is to mount.
+pub(crate) async fn hand_over(
     machine: &mut dyn Machine,
     agent: &AgentSpec,
-    storage: Option<StorageId>,
+    belongings: &Belongings,
 ) -> Result<Option<Storage>, HostFailure> {
-    let (Some(mount_path), Some(storage)) = (&agent.storage, storage) else {
+    if let Some(identity) = &belongings.identity {
+        machine.identify(Arc::clone(identity));
+    }
+    let (Some(mount_path), Some(storage)) = (&agent.storage, belongings.storage) else {
         return Ok(None);
     };
     let source = machine.attach(storage).await.map_err(HostFailure::Storage)?;

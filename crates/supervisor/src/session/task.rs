@@ -143,12 +143,14 @@ impl SessionTask {
             Arc::clone(&self.shared),
             Arc::clone(&self.spec),
         );
-        let orphan = self.orphan.as_ref().map(|orphan| orphan.generation);
+        let orphan = self.orphan.as_ref();
+        let owned = orphan.map(|orphan| (orphan.generation, orphan.began));
         let claim = async {
             let directory = &context.directory;
-            match orphan {
-                Some(generation) => Ok(Claimed {
+            match owned {
+                Some((generation, began)) => Ok(Claimed {
                     generation,
+                    began,
                     left: None,
                     storage: None,
                 }),
@@ -201,7 +203,7 @@ impl SessionTask {
             notices,
             begin,
             phases,
-        } = match self.sandbox(claimed.left, claimed.storage).await {
+        } = match self.sandbox(claimed).await {
             Ok(reached) => reached,
             Err(reason) => return self.conclude(reason, Vec::new()),
         };

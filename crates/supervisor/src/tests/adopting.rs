@@ -31,6 +31,7 @@ async fn restarted(world: World, spec: &Arc<SessionSpec>, age: Duration) -> Worl
             spec: Arc::clone(spec),
             sandbox,
             generation,
+            began: jiff::Timestamp::now(),
             age,
             used: Consumption::default(),
         });

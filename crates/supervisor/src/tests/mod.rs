@@ -133,6 +133,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
             storage: None,
             template: None,
         },
+        role: None,
         idle_timeout: Duration::from_secs(900),
         max_lifetime: Duration::from_secs(28_800),
         init_timeout: Duration::from_secs(30),

@@ -72,6 +72,7 @@ impl Bench {
                 programs: Vec::new(),
                 launcher: server_program()?,
             },
+            door: None,
             name_servers: Default::default(),
             boot_timeout: crate::sandbox::PATIENCE,
         };

@@ -11,10 +11,10 @@ use coracle_guest_proto::message::StorageSource;
 use coracle_types::{SandboxId, StorageId};
 use coracle_vmm::Vm;
 
-use super::hibernation::{HibernationStore, Identity};
+use super::hibernation::{HibernationStore, Identity as MachineIdentity};
 use super::storage::StorageDisks;
 use super::{Cause, adoption, blocking};
-use crate::driver::{HibernateError, Machine, MemoryUse, Note, PauseError, StorageError};
+use crate::driver::{HibernateError, Identity, Machine, MemoryUse, Note, PauseError, StorageError};
 
 /// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.
 const FAREWELL: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ pub(super) struct Microvm {
     pub(super) vm: Vm,
     pub(super) storages: Arc<StorageDisks>,
     /// Its network, which ends with it.
-    pub(super) _egress: Egress,
+    pub(super) egress: Egress,
     /// The machine's folder.
     pub(super) folder: PathBuf,
     /// Present when it can be hibernated.
@@ -37,7 +37,7 @@ pub(super) struct Keepsake {
     pub(super) sandbox: SandboxId,
     /// The machine's folder.
     pub(super) folder: PathBuf,
-    pub(super) identity: Identity,
+    pub(super) identity: MachineIdentity,
 }
 
 impl Microvm {
@@ -97,6 +97,10 @@ impl Machine for Microvm {
 
     async fn attach(&mut self, storage: StorageId) -> Result<StorageSource, StorageError> {
         self.take_storage(storage).await.map_err(StorageError)
+    }
+
+    fn identify(&mut self, identity: Arc<dyn Identity>) {
+        self.egress.identify(identity);
     }
 
     fn note(&self, note: &Note) {

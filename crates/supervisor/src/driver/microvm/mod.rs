@@ -41,7 +41,7 @@ use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
-use coracle_egress::{Egress, Link, MAX_PACKET, NameServers};
+use coracle_egress::{Door, Egress, Link, MAX_PACKET, NameServers};
 use coracle_types::{Architecture, SandboxId, StorageId};
 use coracle_vmm::{
     Accelerator, Access, Disk, JailError, JailSettings, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
@@ -123,6 +123,8 @@ pub struct MicrovmConfig {
     pub jail: JailSettings,
     /// Who is asked for names by sandboxes.
     pub name_servers: NameServers,
+    /// Where sandboxes reach this server, if they do.
+    pub door: Option<Door>,
     /// How long a guest may take until its program answers.
     pub boot_timeout: Duration,
 }
@@ -404,7 +406,11 @@ impl Microvms {
         let cable = vm.network().await?;
         let (noting, notices) = coracle_egress::notices();
         let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
-        Ok((coracle_egress::serve(cable, rules, name_servers, noting), notices))
+        let door = self.config.door.clone();
+        Ok((
+            coracle_egress::serve(cable, rules, name_servers, door, noting),
+            notices,
+        ))
     }
 
     fn booted(
@@ -422,7 +428,7 @@ impl Microvms {
             machine: Box::new(Microvm {
                 vm: powered_on.vm,
                 storages: Arc::clone(&self.storages),
-                _egress: powered_on.egress,
+                egress: powered_on.egress,
                 folder: self.sandboxes().join(sandbox.to_string()),
                 keepsake,
             }),

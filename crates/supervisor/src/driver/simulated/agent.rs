@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
@@ -137,6 +138,19 @@ impl Agent {
         }
     }
 
+    /// As in the shared-credentials format.
+    fn credentials(&self) -> Value {
+        let Some(identity) = lock(&self.world.identity).clone() else {
+            return Value::Null;
+        };
+        let credentials = identity.credentials();
+        json!({
+            "aws_access_key_id": credentials.access_key,
+            "aws_secret_access_key": credentials.secret.expose_secret(),
+            "aws_session_token": credentials.token.expose_secret(),
+        })
+    }
+
     async fn perform(&self, script: Script, headers: &HeaderMap) -> Result<Response<Body>, Closed> {
         match script {
             Script::Remember { value } => *lock(&self.memory) = value,
@@ -187,6 +201,7 @@ impl Agent {
             Script::Burn { cpu_millis } => {
                 self.world.burned.fetch_add(cpu_millis, Ordering::SeqCst);
             }
+            Script::Credentials => return Ok(value(&self.credentials())),
             Script::Linger => self.world.lingers.store(true, Ordering::SeqCst),
             Script::PowerOff => {
                 self.world.power_off();

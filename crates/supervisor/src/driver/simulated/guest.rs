@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::agent::Agent;
 use super::cable::Cable;
 use super::{slowness, start_wish};
+use crate::driver::Identity;
 
 /// Pieces of output waiting for the host.
 const LOG_QUEUE: usize = 64;
@@ -46,6 +47,8 @@ pub(super) struct World {
     pub(super) burned: AtomicU64,
     /// Being told to shut down does not end it.
     pub(super) lingers: AtomicBool,
+    /// What its session acts as.
+    pub(super) identity: Mutex<Option<Arc<dyn Identity>>>,
 }
 
 impl World {
@@ -137,6 +140,7 @@ impl Sandbox {
             power,
             burned: AtomicU64::new(0),
             lingers: AtomicBool::new(false),
+            identity: Mutex::default(),
         });
         Self {
             agent: Arc::new(Agent::new(Arc::clone(&world))),
@@ -144,6 +148,11 @@ impl Sandbox {
             port,
             records: Arc::new(tokio::sync::Mutex::new(records)),
         }
+    }
+
+    /// It has a session that acts as this.
+    pub(super) fn is_now(&self, identity: Arc<dyn Identity>) {
+        *self.world.identity.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity);
     }
 
     /// Processor time the agent says it has used.

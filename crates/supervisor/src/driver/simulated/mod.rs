@@ -23,6 +23,7 @@
 //! | `{"do":"exit","code":n,"text":"…"}` | none: prints the text and exits |
 //! | `{"do":"ping","status":"HealthyBusy"}` | 200; pings have this status from now on |
 //! | `{"do":"burn","cpu_millis":n}` | 200; that much more processor time counts as used |
+//! | `{"do":"credentials"}` | 200 with credentials of the sandbox's session, `null` if it has no identity |
 //! | `{"do":"linger"}` | 200; it is not ended by being told to shut down from now on |
 //! | `{"do":"power_off"}` | none: the whole sandbox ends |
 //!
@@ -62,8 +63,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Machine, MemoryUse, Note, Origin,
-    PauseError, PrepareError, Start, StorageError, StorageUse, Swept,
+    AgentSpec, BootError, BootPhase, Booted, Driver, HibernateError, Identity, Machine, MemoryUse, Note,
+    Origin, PauseError, PrepareError, Start, StorageError, StorageUse, Swept,
 };
 use cable::Cable;
 
@@ -369,6 +370,12 @@ impl Machine for SimulatedMachine {
         Ok(StorageSource::Folder {
             path: storage.to_string(),
         })
+    }
+
+    fn identify(&mut self, identity: Arc<dyn Identity>) {
+        if let Some(kept) = &self.kept {
+            kept.guest.is_now(identity);
+        }
     }
 
     fn note(&self, note: &Note) {

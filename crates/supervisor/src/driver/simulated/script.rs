@@ -52,6 +52,7 @@ pub(super) enum Script {
     Burn {
         cpu_millis: u64,
     },
+    Credentials,
     Linger,
     PowerOff,
 }
@@ -84,6 +85,7 @@ mod tests {
             r#"{"do":"print","lines":2,"text":"x"}"#,
             r#"{"do":"exit","code":3,"text":"bye"}"#,
             r#"{"do":"ping","status":"HealthyBusy"}"#,
+            r#"{"do":"credentials"}"#,
             r#"{"do":"power_off"}"#,
         ] {
             assert!(Script::parse(script.as_bytes()).is_some(), "{script}");

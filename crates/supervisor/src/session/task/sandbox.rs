@@ -4,14 +4,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_types::{Generation, StorageId};
+use coracle_types::Generation;
 use tokio::time::Instant;
 
 use super::SessionTask;
-use crate::directory::{DirectoryError, Left};
-use crate::driver::{Machine, Note};
+use crate::directory::{Claimed, DirectoryError, Left};
+use crate::driver::{Identity, Machine, Note};
 use crate::pool::Taken;
 use crate::session::meter::Meter;
+use crate::session::start::Belongings;
 use crate::session::{EndReason, HostFailure, Reached, SessionEnd, start};
 
 impl SessionTask {
@@ -35,7 +36,7 @@ impl SessionTask {
     }
 
     /// Wakes what the session left when it was hibernated. If that cannot be, it begins afresh.
-    async fn wake(&mut self, left: Left) -> Option<Reached> {
+    async fn wake(&mut self, left: Left, identity: Option<Arc<dyn Identity>>) -> Option<Reached> {
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
@@ -47,7 +48,7 @@ impl SessionTask {
             self.attend(context.driver.forget(left.sandbox)).await;
             return None;
         }
-        let waking = start::wake(&context, shared.sandbox, &spec.agent, left.sandbox);
+        let waking = start::wake(&context, shared.sandbox, &spec.agent, identity, left.sandbox);
         match self.attend(waking).await {
             Ok(reached) => {
                 context.count(|totals| totals.woken += 1);
@@ -65,11 +66,15 @@ impl SessionTask {
     }
 
     /// Reconnects to the sandbox of an earlier server's session, whose clocks go on.
-    async fn adopt(&mut self, age: Duration) -> Result<Reached, EndReason> {
+    async fn adopt(
+        &mut self,
+        age: Duration,
+        identity: Option<Arc<dyn Identity>>,
+    ) -> Result<Reached, EndReason> {
         let (context, spec) = (Arc::clone(&self.context), Arc::clone(&self.spec));
         let (session, sandbox) = (self.shared.key.clone(), self.shared.sandbox);
         let note = self.attend(context.driver.last_note(sandbox)).await;
-        let adopting = start::adopt(&context, sandbox, &spec.agent);
+        let adopting = start::adopt(&context, sandbox, &spec.agent, identity);
         let reached = self.attend(adopting).await.map_err(EndReason::host)?;
         let now = Instant::now();
         self.life
@@ -82,32 +87,34 @@ impl SessionTask {
         Ok(reached)
     }
 
-    /// A sandbox with this storage: adopted, woken, from a pool, or made now.
-    pub(super) async fn sandbox(
-        &mut self,
-        left: Option<Left>,
-        storage: Option<StorageId>,
-    ) -> Result<Reached, EndReason> {
+    /// The sandbox of a session with this claim: adopted, woken, from a pool, or made now.
+    pub(super) async fn sandbox(&mut self, claimed: Claimed) -> Result<Reached, EndReason> {
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
             Arc::clone(&self.spec),
         );
+        let role = spec.role.as_ref();
+        let identity = role.map(|role| role.identity(&shared.key, claimed.began));
         if let Some(orphan) = &self.orphan {
             let age = orphan.age;
-            return self.adopt(age).await;
+            return self.adopt(age, identity).await;
         }
         let created = Instant::now();
         let taken = self.taken.take();
-        if let Some(left) = left
-            && let Some(reached) = self.wake(left).await
+        if let Some(left) = claimed.left
+            && let Some(reached) = self.wake(left, identity.clone()).await
         {
             return Ok(reached);
         }
+        let belongings = Belongings {
+            storage: claimed.storage,
+            identity,
+        };
         if let Some(Taken { sandbox, handed_over }) = taken {
             let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
                 Ok(ready) => {
-                    let going_on = ready.go_on(sandbox, &spec.agent, storage);
+                    let going_on = ready.go_on(sandbox, &spec.agent, &belongings);
                     match self.attend(going_on).await {
                         Ok(reached) => return Ok(reached),
                         Err(error) => error.into(),
@@ -123,7 +130,7 @@ impl SessionTask {
         let queue = created.elapsed();
         // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
         let mut reached = self
-            .attend(start::reach(&context, shared.sandbox, &spec.agent, storage))
+            .attend(start::reach(&context, shared.sandbox, &spec.agent, &belongings))
             .await
             .map_err(EndReason::host)?;
         drop(permit);
