@@ -14,6 +14,7 @@ from harness.metrics import metric
 from harness.registry import DebianRegistry
 from harness.server import BINARIES, IMAGES, SMALL_SANDBOXES, Server
 from harness.waiting import wait_until
+from test_egress import logged
 
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}[OTHER_ARCHITECTURE]
 QEMU = f"qemu-system-{MACHINE}"
@@ -83,6 +84,7 @@ def test_an_image_for_another_processor_boots_is_restored_and_woken(
     session = booting.session()
     assert session.do("whoami")["machine"] == MACHINE
     took["boot and first answer"] = time.monotonic() - begun
+    logged(allowing, session, f"the image is for linux/{OTHER_ARCHITECTURE}, and emulated")
     session.stop()
 
     begun = time.monotonic()

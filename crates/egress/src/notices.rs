@@ -35,7 +35,7 @@ pub fn notices() -> (Notices, mpsc::Receiver<String>) {
 
 impl Notices {
     /// Gives one, unless it is a repetition or too many are waiting.
-    pub(crate) fn give(&self, notice: String) {
+    pub fn give(&self, notice: String) {
         let now = Instant::now();
         let mut recent = self.0.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|(given, _)| now.duration_since(*given) < REPEAT);

@@ -64,7 +64,7 @@ impl Microvms {
                 return Err(error.into());
             }
         };
-        let (egress, notices) = self.network(&mut vm, agent).await?;
+        let (egress, notices) = self.network(&mut vm, agent, None).await?;
         let channel = vm.channel(self.config.boot_timeout).await?;
         let identity = blocking(move || Ok::<_, io::Error>(identity(&folder))).await?;
         let powered_on = PoweredOn {

@@ -320,7 +320,7 @@ impl Microvms {
             let machine = self.machine(sandbox, platform, disks, &folder, &source);
             let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
-            let network = self.network(&mut vm, agent).await;
+            let network = self.network(&mut vm, agent, self.remark(platform)).await;
             let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
             passed(BootPhase::Machine);
             let waking = |error: Cause| failed(BootPhase::Kernel)(error);
@@ -402,9 +402,11 @@ impl Microvms {
         &self,
         vm: &mut Vm,
         agent: &AgentSpec,
+        remark: Option<String>,
     ) -> Result<(Egress, mpsc::Receiver<String>), VmError> {
         let cable = vm.network().await?;
         let (noting, notices) = coracle_egress::notices();
+        remark.into_iter().for_each(|remark| noting.give(remark));
         let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
         let door = self.config.door.clone();
         Ok((
@@ -537,12 +539,8 @@ impl Driver for MicrovmDriver {
         made.await
             .unwrap_or_else(|error| Err(PrepareError::Failed(error.into())))?;
         let platform = this.platform_of(agent).await.map_err(PrepareError::Failed)?;
-        if platform.architecture != this.config.own.architecture {
-            tracing::warn!(
-                architecture = %platform.architecture,
-                program = ?agent.program,
-                "an image for another processor is emulated: slow, for development only, and no security boundary"
-            );
+        if let Some(remark) = this.remark(platform) {
+            tracing::warn!(program = ?agent.program, "{remark}");
         }
         match &agent.template {
             Some(template) => this.ensure_template(agent, template).await,

@@ -44,6 +44,18 @@ impl Microvms {
         Ok(self.platform(architecture).await?)
     }
 
+    /// What whoever reads logs should know of machines on this platform, if it is out of the ordinary.
+    pub(super) fn remark(&self, platform: &Platform) -> Option<String> {
+        let own = self.config.own.architecture;
+        (platform.architecture != own).then(|| {
+            format!(
+                "the image is for linux/{}, and emulated because this machine is {own}: slow, for development only, and no \
+                 security boundary",
+                platform.architecture
+            )
+        })
+    }
+
     pub(super) async fn platform(&self, architecture: Architecture) -> Result<&Platform, MicrovmError> {
         let (config, platforms) = (&self.config, &self.platforms);
         let (found, programs) = if architecture == config.own.architecture {
