@@ -6,21 +6,23 @@
 //!                                 └▶ the packet that waited is answered: open ─▶ bytes both ways ─▶ gone
 //! ```
 //!
-//! So a guest's `connect` says what the destination said. Each direction ends on its own, as the ends ask for it.
+//! So a guest's `connect` says what the destination said. Each direction ends on its own, as the ends ask for it. A guest
+//! that resets its connection ends that of its carrier too, whatever the destination does; a connection counts until both
+//! are gone.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
-use smoltcp::time::Duration;
 use smoltcp::wire::{IpAddress, IpListenEndpoint, Ipv4Packet, TcpPacket};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Shared;
@@ -32,8 +34,9 @@ use crate::rules::Refusal;
 
 /// Most connections of a sandbox at once.
 const MOST: usize = 512;
-/// Most connections of a sandbox to this server at once.
-const MOST_TO_SERVER: usize = 64;
+/// Most connections of a sandbox to this server at once. Few, because on each the body of a request, which may be large,
+/// may wait on the server's disk.
+pub(super) const MOST_TO_SERVER: usize = 8;
 /// Bytes that wait in each direction of a connection, besides those in channels.
 const BUFFER: usize = 64 * 1024;
 /// Largest piece that a carrier takes at once, and pieces that wait in a channel.
@@ -42,7 +45,9 @@ const PIECES: usize = 4;
 /// How far packets with metadata get: not beyond the sandbox's own network, if an agent builds another behind it.
 const METADATA_HOPS: u8 = 1;
 /// How long a guest may leave bytes unacknowledged.
-const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(300);
+const ACKNOWLEDGE_TIMEOUT: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(300);
+/// How long the destination may take a guest's last bytes after both have said that they are done.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// The guest's port and the destination.
 type Key = (u16, SocketAddrV4);
@@ -51,6 +56,8 @@ type Key = (u16, SocketAddrV4);
 enum News {
     Connected,
     Bytes(Bytes),
+    /// The destination's last byte was before this.
+    Ended,
     Failed,
 }
 
@@ -58,8 +65,13 @@ enum News {
 pub(super) struct Flows {
     flows: HashMap<Key, Flow>,
     carriers: JoinSet<()>,
+    slots: Arc<Semaphore>,
+    slots_to_server: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
+
+/// What a connection counts for, until it and its carrier are gone.
+type Slots = Arc<Vec<OwnedSemaphorePermit>>;
 
 /// One connection.
 struct Flow {
@@ -70,6 +82,9 @@ struct Flow {
     from_outside: mpsc::Receiver<News>,
     /// What the guest has not taken yet.
     waiting: Bytes,
+    /// Says how long the carrier may go on once both ends are done; it ends at once if this goes without a word.
+    over: Option<oneshot::Sender<Duration>>,
+    _slots: Slots,
 }
 
 enum End {
@@ -82,6 +97,8 @@ impl Flows {
         Self {
             flows: HashMap::new(),
             carriers: JoinSet::new(),
+            slots: Arc::new(Semaphore::new(MOST)),
+            slots_to_server: Arc::new(Semaphore::new(MOST_TO_SERVER)),
             shared,
         }
     }
@@ -97,7 +114,7 @@ impl Flows {
                 }) => return,
                 Some(_) => {}
                 None => match self.judge(key.1) {
-                    Ok(()) => return self.begin(key, packet),
+                    Ok(slots) => return self.begin(key, packet, slots),
                     Err(refusal) => self.tell(key.1, &refusal),
                 },
             }
@@ -106,30 +123,27 @@ impl Flows {
         wire.receive(packet);
     }
 
-    fn judge(&self, to: SocketAddrV4) -> Result<(), String> {
-        if self.flows.len() >= MOST {
-            return Err(format!("the sandbox has {MOST} connections, which is the most"));
-        }
+    fn judge(&self, to: SocketAddrV4) -> Result<Slots, String> {
+        let slot = one(&self.slots)
+            .ok_or_else(|| format!("the sandbox has {MOST} connections, which is the most"))?;
         let Inside { names, .. } = &self.shared.inside;
         match self.shared.inside.at(to) {
-            Some(Place::Server) if self.to(to) >= MOST_TO_SERVER => {
-                return Err(format!(
-                    "the sandbox has {MOST_TO_SERVER} connections to it, which is the most"
-                ));
+            Some(Place::Server) => {
+                let to_server = one(&self.slots_to_server).ok_or_else(|| {
+                    format!("the sandbox has {MOST_TO_SERVER} connections to it, which is the most")
+                })?;
+                return Ok(Arc::new(vec![slot, to_server]));
             }
-            Some(_) => return Ok(()),
-            None => {}
+            Some(_) => {}
+            None => {
+                let pins = names.pins.lock().unwrap_or_else(PoisonError::into_inner);
+                names
+                    .rules
+                    .judge(to, &pins)
+                    .map_err(|refusal: Refusal| refusal.to_string())?;
+            }
         }
-        let pins = names.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        names
-            .rules
-            .judge(to, &pins)
-            .map_err(|refusal: Refusal| refusal.to_string())
-    }
-
-    /// How many connections there are to this destination.
-    fn to(&self, destination: SocketAddrV4) -> usize {
-        self.flows.keys().filter(|(_, to)| *to == destination).count()
+        Ok(Arc::new(vec![slot]))
     }
 
     fn tell(&self, to: SocketAddrV4, why: &str) {
@@ -140,22 +154,26 @@ impl Flows {
             .give(format!("connection to {to} refused: {why}"));
     }
 
-    fn begin(&mut self, key: Key, first: Bytes) {
+    fn begin(&mut self, key: Key, first: Bytes, slots: Slots) {
         let (to_outside, from_guest) = mpsc::channel(PIECES);
         let (to_guest, from_outside) = mpsc::channel(PIECES);
+        let (over, when_over) = oneshot::channel();
         let carrier = Carrier {
             to: key.1,
             from_guest,
             to_guest,
             shared: Arc::clone(&self.shared),
+            _slots: Arc::clone(&slots),
         };
         while self.carriers.try_join_next().is_some() {}
-        self.carriers.spawn(carrier.carry());
+        self.carriers.spawn(carrier.carry(when_over));
         let flow = Flow {
             end: End::Connecting(first),
             to_outside: Some(to_outside),
             from_outside,
             waiting: Bytes::new(),
+            over: Some(over),
+            _slots: slots,
         };
         self.flows.insert(key, flow);
     }
@@ -194,7 +212,14 @@ impl Flow {
         let socket = wire.socket(handle);
         self.take_from_guest(socket);
         self.give_to_guest(socket);
-        let over = matches!(socket.state(), State::Closed | State::TimeWait);
+        let both_done = matches!(socket.state(), State::LastAck | State::Closing | State::TimeWait);
+        if both_done && let Some(over) = self.over.take() {
+            // A carrier that has ended already needs no time.
+            over.send(LINGER).ok();
+        }
+        // The guest's last bytes may still have to be taken, unless it has reset the connection.
+        let over = matches!(socket.state(), State::Closed | State::TimeWait)
+            && (self.over.is_some() || self.to_outside.is_none());
         if over {
             // A reset is sent with the next poll, and must be sent before the socket goes.
             wire.poll();
@@ -208,8 +233,10 @@ impl Flow {
             return;
         };
         while socket.can_recv() {
-            let Ok(room) = to_outside.try_reserve() else {
-                return;
+            let room = match to_outside.try_reserve() {
+                Ok(room) => room,
+                Err(TrySendError::Full(())) => return,
+                Err(TrySendError::Closed(())) => break,
             };
             let taken = socket.recv(|bytes| {
                 let length = bytes.len().min(PIECE);
@@ -235,7 +262,7 @@ impl Flow {
                     Ok(News::Bytes(bytes)) => self.waiting = bytes,
                     Ok(News::Failed) => return socket.abort(),
                     Ok(News::Connected) | Err(TryRecvError::Empty) => return,
-                    Err(TryRecvError::Disconnected) => return socket.close(),
+                    Ok(News::Ended) | Err(TryRecvError::Disconnected) => return socket.close(),
                 }
             }
             if !socket.can_send() {
@@ -247,6 +274,11 @@ impl Flow {
             }
         }
     }
+}
+
+/// One of the slots, if there are any.
+fn one(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(slots).try_acquire_owned().ok()
 }
 
 /// A socket that has taken this first packet.
@@ -290,13 +322,24 @@ struct Carrier {
     from_guest: mpsc::Receiver<Bytes>,
     to_guest: mpsc::Sender<News>,
     shared: Arc<Shared>,
+    _slots: Slots,
 }
 
 impl Carrier {
-    async fn carry(self) {
+    /// Carries until both ends are done, or until there is no reason to go on.
+    async fn carry(self, when_over: oneshot::Receiver<Duration>) {
         let bell = Arc::clone(&self.shared);
         let to_guest = self.to_guest.clone();
-        if let Err(error) = self.connect_and_carry().await {
+        let over = async {
+            if let Ok(linger) = when_over.await {
+                tokio::time::sleep(linger).await;
+            }
+        };
+        let carried = tokio::select! {
+            () = over => Ok(()),
+            carried = self.connect_and_carry() => carried,
+        };
+        if let Err(error) = carried {
             tracing::trace!(
                 error = &error as &dyn std::error::Error,
                 "a sandbox's connection failed"
@@ -348,7 +391,7 @@ impl Carrier {
             loop {
                 buffer.reserve(PIECE);
                 if (&mut read).take(PIECE as u64).read_buf(&mut buffer).await? == 0 {
-                    return Ok(());
+                    return tell(News::Ended).await;
                 }
                 tell(News::Bytes(buffer.split().freeze())).await?;
             }

@@ -12,6 +12,7 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::str::FromStr as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
@@ -107,16 +108,20 @@ impl Guest {
     }
 
     fn connect(&mut self, to: SocketAddrV4) -> SocketHandle {
+        self.connect_from(50_000, to)
+    }
+
+    fn connect_from(&mut self, port: u16, to: SocketAddrV4) -> SocketHandle {
         let buffer = || SocketBuffer::new(vec![0; 4096]);
         let handle = self.sockets.add(Socket::new(buffer(), buffer()));
         let socket = self.sockets.get_mut::<Socket<'_>>(handle);
         let to = (IpAddress::Ipv4(*to.ip()), to.port());
-        socket.connect(self.interface.context(), to, 50_000).unwrap();
+        socket.connect(self.interface.context(), to, port).unwrap();
         handle
     }
 
     /// Works until the connection is as wanted.
-    async fn until(&mut self, handle: SocketHandle, wanted: impl Fn(&mut Socket<'static>) -> bool) {
+    async fn until(&mut self, handle: SocketHandle, mut wanted: impl FnMut(&mut Socket<'static>) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let now = Moment::from_millis(i64::try_from(self.began.elapsed().as_millis()).unwrap());
@@ -232,10 +237,109 @@ async fn the_door_is_there_once_the_sandbox_is_somebody_whatever_is_closed() {
     let handle = guest.connect(server);
     guest.until(handle, |socket| socket.may_send()).await;
     let mut connection = opened.recv().await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut connection, b"welcome")
-        .await
-        .unwrap();
+    connection.write_all(b"welcome").await.unwrap();
     guest.until(handle, |socket| socket.recv_queue() == 7).await;
+}
+
+const SERVER: SocketAddrV4 = SocketAddrV4::new(Link::GATEWAY, Link::SERVER_PORT);
+
+/// A guest that is somebody, and where its connections to this server come out.
+fn somebody() -> (Guest, mpsc::Receiver<DuplexStream>) {
+    let (noting, _noted) = notices();
+    let (door, opened) = mpsc::channel(1);
+    let guest = Guest::with_door(Rules::default(), Some(door), noting);
+    guest.egress.identify(Arc::new(Somebody));
+    (guest, opened)
+}
+
+#[tokio::test]
+async fn connections_that_a_guest_resets_end_whatever_the_other_end_does() {
+    let (mut guest, mut opened) = somebody();
+    let mut kept = Vec::new();
+    for port in 50_000..50_100 {
+        let handle = guest.connect_from(port, SERVER);
+        guest.until(handle, |socket| socket.may_send()).await;
+        kept.push(opened.recv().await.unwrap());
+        // More than waits anywhere, and nobody reads it.
+        let full = Instant::now() + Duration::from_millis(50);
+        guest
+            .until(handle, |socket| {
+                socket.send_slice(&[0; 4096]).unwrap();
+                port % 10 != 0 || Instant::now() > full
+            })
+            .await;
+        let socket = guest.sockets.get_mut::<Socket<'_>>(handle);
+        socket.abort();
+        guest
+            .until(handle, |socket| socket.remote_endpoint().is_none())
+            .await;
+        guest.sockets.remove(handle);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for connection in &mut kept {
+        let written = connection.write_all(b"still there?").await;
+        assert_eq!(written.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    }
+}
+
+#[tokio::test]
+async fn connections_to_the_server_are_few_until_one_has_ended() {
+    let (mut guest, mut opened) = somebody();
+    let mut kept = Vec::new();
+    for port in 50_000..50_000 + u16::try_from(tcp::MOST_TO_SERVER).unwrap() {
+        let handle = guest.connect_from(port, SERVER);
+        guest.until(handle, |socket| socket.may_send()).await;
+        kept.push((handle, opened.recv().await.unwrap()));
+    }
+    let more = guest.connect_from(51_000, SERVER);
+    guest.until(more, |socket| socket.state() == State::Closed).await;
+    let (handle, connection) = kept.pop().unwrap();
+    // The guest has gone, and its connection has not yet.
+    guest.sockets.get_mut::<Socket<'_>>(handle).close();
+    guest
+        .until(handle, |socket| socket.state() == State::FinWait2)
+        .await;
+    let more = guest.connect_from(51_001, SERVER);
+    guest.until(more, |socket| socket.state() == State::Closed).await;
+    drop(connection);
+    let settled = Instant::now() + Duration::from_millis(100);
+    guest
+        .until(handle, |socket| {
+            socket.state() == State::TimeWait && Instant::now() > settled
+        })
+        .await;
+    let more = guest.connect_from(51_002, SERVER);
+    guest.until(more, |socket| socket.may_send()).await;
+}
+
+#[tokio::test]
+async fn the_other_end_says_that_it_is_done_and_still_listens() {
+    let (mut guest, mut opened) = somebody();
+    let handle = guest.connect(SERVER);
+    guest.until(handle, |socket| socket.may_send()).await;
+    let mut connection = opened.recv().await.unwrap();
+    connection.write_all(b"all").await.unwrap();
+    connection.shutdown().await.unwrap();
+    guest
+        .until(handle, |socket| {
+            socket.state() == State::CloseWait && socket.recv_queue() == 3
+        })
+        .await;
+    let mut left = 60_000;
+    guest
+        .until(handle, |socket| {
+            left -= socket.send_slice(&[7; 4096][..left.min(4096)]).unwrap();
+            left == 0
+        })
+        .await;
+    guest.sockets.get_mut::<Socket<'_>>(handle).close();
+    // Nothing of what the guest has sent is lost although it knows nothing of this connection any more.
+    guest
+        .until(handle, |socket| socket.state() == State::Closed)
+        .await;
+    let mut taken = Vec::new();
+    connection.read_to_end(&mut taken).await.unwrap();
+    assert_eq!(taken.len(), 60_000);
 }
 
 #[tokio::test]
