@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use coracle_artifact::oci::{OciError, OciStore, PullSettings, StoredImage};
+use coracle_artifact::oci::{LayerError, OciError, OciStore, PullSettings, StoredImage};
 use coracle_types::Architecture;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -253,6 +253,41 @@ async fn archives_of_gnu_tar_come_out_as_they_went_in() {
             .sum();
         assert!(taken < 10_000_000, "holes take no room: {taken} bytes");
     }
+}
+
+#[tokio::test]
+async fn an_image_of_which_the_layers_together_are_too_large_leaves_nothing() {
+    let bench = Bench::new();
+    let zeros = [0; 40 * 1024];
+    let mut layers = vec![program()];
+    layers.extend(["a", "b", "c"].map(|name| layer(&[(name, &zeros[..], 0o644)])));
+    let settings = PullSettings {
+        max_image: 100 * 1024,
+        ..PullSettings::default()
+    };
+    let import = async |layers: &[Vec<u8>]| {
+        write_layout(&bench.layout(), layers, gzip, &start());
+        bench.store.import(&bench.layout(), None, &settings).await
+    };
+    let kept = || {
+        let folder = fs::read_dir(bench.folder.path().join("containers/layers")).unwrap();
+        folder.count()
+    };
+    let refused = async |layers: &[Vec<u8>]| match import(layers).await {
+        Err(OciError::Layer {
+            source: LayerError::TooLarge(limit),
+            ..
+        }) => assert_eq!(limit, 100 * 1024),
+        other => panic!("{other:?}"),
+    };
+    refused(&layers).await;
+    assert_eq!(kept(), 0, "nothing of it is kept");
+    import(&layers[..2]).await.unwrap();
+    refused(&layers).await;
+    assert_eq!(kept(), 2, "what another image has stays");
+    import(&[&layers[..1], &layers[2..]].concat()).await.unwrap();
+    refused(&layers).await;
+    assert_eq!(kept(), 4, "layers that are here already count");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,10 @@ pub(super) const DATA: &str = "data";
 const ENTRIES: &str = "entries";
 /// Most entries of a layer.
 pub(super) const MAX_ENTRIES: usize = 1_000_000;
+/// Most bytes of what describes a layer's entries: it is read into memory as a whole.
+const MAX_LISTING: u64 = 512 * 1024 * 1024;
+/// Most bytes of an entry's extended attributes, names included; no image could store more.
+const MAX_XATTRS: usize = 4096;
 /// Largest window of a zstd stream, as a power of two, in bytes.
 const ZSTD_WINDOW: u32 = 27;
 const BUFFER: usize = 256 * 1024;
@@ -52,8 +56,10 @@ pub enum LayerError {
     Archive(#[from] TarError),
     #[error("{path:?} {what}")]
     Hostile { path: String, what: &'static str },
-    #[error("the layer unpacks to more than {0} bytes")]
+    #[error("the image unpacks to more than {0} bytes")]
     TooLarge(u64),
+    #[error("names and attributes of the layer's entries take more than {MAX_LISTING} bytes")]
+    LongListing,
     #[error("the layer has more than {MAX_ENTRIES} entries")]
     TooMany,
     #[error("the layer unpacks to sha256:{found}; the image's configuration says {expected}")]
@@ -152,18 +158,66 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// Unpacks `blob`, of which the decompressed digest must be `diff_id`, into `folder`. Returns the size of the
-/// archive, at most `limit`. Gives up soon after `given_up` is set.
+/// What the layers of one image may unpack to, all together; shared by those that are unpacked at the same time.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: u64,
+    /// Bytes of decompressed archives.
+    read: AtomicU64,
+    /// Bytes of contents, holes included, and of entries.
+    kept: AtomicU64,
+}
+
+impl Budget {
+    /// At most `limit` bytes of archives, and as many of what is kept of them.
+    pub(super) fn new(limit: u64) -> Self {
+        Self {
+            limit,
+            read: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts the layer in `folder`, which was unpacked before.
+    pub(super) fn keep_layer(&self, folder: &Path) -> Result<(), LayerError> {
+        self.keep(size(folder).map_err(LayerError::Read)?)
+    }
+
+    fn keep(&self, bytes: u64) -> Result<(), LayerError> {
+        self.count(&self.kept, bytes)
+    }
+
+    fn count(&self, counter: &AtomicU64, bytes: u64) -> Result<(), LayerError> {
+        let before = counter.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.limit {
+            return Err(LayerError::TooLarge(self.limit));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the layer in `folder`: contents, holes included, and entries.
+fn size(folder: &Path) -> io::Result<u64> {
+    let length = |name| Ok::<_, io::Error>(std::fs::metadata(folder.join(name))?.len());
+    Ok(length(DATA)? + length(ENTRIES)?)
+}
+
+/// Unpacks `blob`, of which the decompressed digest must be `diff_id`, into `folder`, as far as `budget` goes.
+/// Returns the size of the archive. Gives up soon after `given_up` is set.
 pub(super) fn unpack(
     blob: impl Read,
     diff_id: &str,
-    limit: u64,
+    budget: &Budget,
     folder: &Path,
     given_up: &AtomicBool,
 ) -> Result<u64, LayerError> {
-    let mut unpacking = Unpacking::new(folder, limit, given_up)?;
+    let mut unpacking = Unpacking::new(folder, budget)?;
+    let blob = Watched {
+        inner: blob,
+        given_up,
+    };
     // Buffered behind the measuring, so that decompression and digest get large pieces and contents are not copied.
-    let measured = Measured::new(decompressed(blob)?, limit);
+    let measured = Measured::new(decompressed(blob)?, budget, given_up);
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, measured));
     let outcome = unpacking.entries(&mut reader);
     let mut measured = reader.into_inner().into_inner();
@@ -172,8 +226,8 @@ pub(super) fn unpack(
         let rest = io::copy(&mut measured, &mut io::sink());
         rest.map(drop).map_err(|error| TarError::from(error).into())
     });
-    if measured.exceeded {
-        return Err(LayerError::TooLarge(limit));
+    if let Some(refused) = measured.refused {
+        return Err(refused);
     }
     rest?;
     let size = measured.read;
@@ -213,34 +267,60 @@ fn decompressed<'a>(blob: impl Read + 'a) -> Result<Box<dyn Read + 'a>, LayerErr
     })
 }
 
+/// Ends when nobody waits any more. Below the decompression, which may read on and on and give nothing.
+struct Watched<'a, R> {
+    inner: R,
+    given_up: &'a AtomicBool,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other("given up"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
 /// Counts, bounds and hashes what is read.
-struct Measured<R> {
+struct Measured<'a, R> {
     inner: R,
     hash: Sha256,
     read: u64,
-    limit: u64,
-    exceeded: bool,
+    budget: &'a Budget,
+    given_up: &'a AtomicBool,
+    /// Why there is nothing more to be read.
+    refused: Option<LayerError>,
 }
 
-impl<R> Measured<R> {
-    fn new(inner: R, limit: u64) -> Self {
+impl<'a, R: Read> Measured<'a, R> {
+    fn new(inner: R, budget: &'a Budget, given_up: &'a AtomicBool) -> Self {
         Self {
             inner,
             hash: Sha256::new(),
             read: 0,
-            limit,
-            exceeded: false,
+            budget,
+            given_up,
+            refused: None,
         }
+    }
+
+    fn refuse(&mut self, why: LayerError) -> io::Error {
+        self.refused = Some(why);
+        io::Error::other("no more is unpacked")
     }
 }
 
-impl<R: Read> Read for Measured<R> {
+impl<R: Read> Read for Measured<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let read = self.inner.read(buffer);
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(self.refuse(LayerError::GivenUp));
+        }
+        let read = read?;
         self.read += read as u64;
-        if self.read > self.limit {
-            self.exceeded = true;
-            return Err(io::Error::other("too much to unpack"));
+        if let Err(error) = self.budget.count(&self.budget.read, read as u64) {
+            return Err(self.refuse(error));
         }
         self.hash.update(&buffer[..read]);
         Ok(read)
@@ -253,29 +333,26 @@ struct Unpacking<'a> {
     entries: BufWriter<File>,
     next_block: u32,
     count: usize,
-    /// Most bytes of contents, holes included.
-    limit: u64,
-    given_up: &'a AtomicBool,
+    /// Bytes of the entries so far.
+    listing: u64,
+    budget: &'a Budget,
 }
 
 impl<'a> Unpacking<'a> {
-    fn new(folder: &Path, limit: u64, given_up: &'a AtomicBool) -> Result<Self, LayerError> {
+    fn new(folder: &Path, budget: &'a Budget) -> Result<Self, LayerError> {
         let create = |name| File::create_new(folder.join(name)).map_err(LayerError::Write);
         Ok(Self {
             data: create(DATA)?,
             entries: BufWriter::with_capacity(BUFFER, create(ENTRIES)?),
             next_block: 0,
             count: 0,
-            limit,
-            given_up,
+            listing: 0,
+            budget,
         })
     }
 
     fn entries<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<(), LayerError> {
         while let Some(found) = reader.next()? {
-            if self.given_up.load(Ordering::Relaxed) {
-                return Err(LayerError::GivenUp);
-            }
             self.count += 1;
             if self.count > MAX_ENTRIES {
                 return Err(LayerError::TooMany);
@@ -290,12 +367,22 @@ impl<'a> Unpacking<'a> {
                 uid: found.uid,
                 gid: found.gid,
                 mtime: found.mtime,
-                xattrs: kept_xattrs(&found),
+                xattrs: kept_xattrs(&found).map_err(|what| hostile(&found, what))?,
             };
-            let line = serde_json::to_string(&entry).map_err(|error| LayerError::Write(error.into()))?;
-            writeln!(self.entries, "{line}").map_err(LayerError::Write)?;
+            self.list(&entry)?;
         }
         Ok(())
+    }
+
+    fn list(&mut self, entry: &Entry) -> Result<(), LayerError> {
+        let line = serde_json::to_string(entry).map_err(|error| LayerError::Write(error.into()))?;
+        let size = line.len() as u64 + 1;
+        self.budget.keep(size)?;
+        self.listing += size;
+        if self.listing > MAX_LISTING {
+            return Err(LayerError::LongListing);
+        }
+        writeln!(self.entries, "{line}").map_err(LayerError::Write)
     }
 
     /// What an entry of the archive does, and where; nothing for those that mean nothing in a machine.
@@ -304,10 +391,7 @@ impl<'a> Unpacking<'a> {
         found: &archive::Entry,
         reader: &mut Reader<R>,
     ) -> Result<Option<(Vec<u8>, Change)>, LayerError> {
-        let hostile = |what| LayerError::Hostile {
-            path: String::from_utf8_lossy(&found.path).into_owned(),
-            what,
-        };
+        let hostile = |what| hostile(found, what);
         let path = inside(&found.path).map_err(hostile)?;
         let (parent, name) = match path.iter().rposition(|byte| *byte == b'/') {
             Some(slash) => (&path[..slash], &path[slash + 1..]),
@@ -365,13 +449,11 @@ impl<'a> Unpacking<'a> {
         reader: &mut Reader<R>,
     ) -> Result<Change, LayerError> {
         let (block, size) = (self.next_block, found.size);
-        let too_large = || LayerError::TooLarge(self.limit);
+        let too_large = || LayerError::TooLarge(self.budget.limit);
         let blocks = u32::try_from(size.div_ceil(BLOCK_SIZE)).map_err(|_| too_large())?;
         let next = block.checked_add(blocks).ok_or_else(too_large)?;
         // Holes take no room in the archive, so that its size alone bounds nothing.
-        if u64::from(next) * BLOCK_SIZE > self.limit.saturating_mul(2) || size > self.limit {
-            return Err(too_large());
-        }
+        self.budget.keep(u64::from(blocks) * BLOCK_SIZE)?;
         let start = u64::from(block) * BLOCK_SIZE;
         let mut failed = None;
         let copied = reader.content(found, |offset, bytes| {
@@ -399,6 +481,11 @@ impl<'a> Unpacking<'a> {
     }
 }
 
+fn hostile(found: &archive::Entry, what: &'static str) -> LayerError {
+    let path = archive::shown(&found.path);
+    LayerError::Hostile { path, what }
+}
+
 /// The path without empty and `.` components and without a leading slash.
 fn inside(path: &[u8]) -> Result<Vec<u8>, &'static str> {
     let names: Vec<&[u8]> = components(path).collect();
@@ -408,19 +495,161 @@ fn inside(path: &[u8]) -> Result<Vec<u8>, &'static str> {
     if path.contains(&0) {
         return Err("has a NUL byte in its name");
     }
-    Ok(names.join(&b'/'))
+    let path = names.join(&b'/');
+    if path.len() > MAX_PATH {
+        return Err("has a path that is too long");
+    }
+    Ok(path)
 }
 
 /// Those that mean something on Linux and cannot harm the machine.
-fn kept_xattrs(found: &archive::Entry) -> Vec<(Name, String)> {
+fn kept_xattrs(found: &archive::Entry) -> Result<Vec<(Name, String)>, &'static str> {
     let starts_with_any =
         |name: &[u8], prefixes: &[&[u8]]| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    found
-        .xattrs
-        .iter()
-        .filter(|(name, _)| {
-            starts_with_any(name, &XATTR_NAMESPACES) && !starts_with_any(name, &OVERLAY_XATTRS)
-        })
+    let kept = found.xattrs.iter().filter(|(name, _)| {
+        starts_with_any(name, &XATTR_NAMESPACES) && !starts_with_any(name, &OVERLAY_XATTRS)
+    });
+    let size: usize = kept.clone().map(|(name, value)| name.len() + value.len()).sum();
+    if size > MAX_XATTRS {
+        return Err("has extended attributes that are too long");
+    }
+    Ok(kept
         .map(|(name, value)| (Name(name.clone()), hex::encode(value)))
-        .collect()
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 100_000;
+
+    /// Unpacks into a folder of its own.
+    fn unpacked(archive: &[u8], budget: &Budget) -> Result<tempfile::TempDir, LayerError> {
+        let folder = tempfile::tempdir().unwrap();
+        let diff_id = format!("sha256:{}", hex::encode(Sha256::digest(archive)));
+        unpack(archive, &diff_id, budget, folder.path(), &AtomicBool::new(false))?;
+        Ok(folder)
+    }
+
+    fn file(builder: &mut tar::Builder<Vec<u8>>, path: &str, content: &[u8]) {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, content).unwrap();
+    }
+
+    fn refusal(builder: tar::Builder<Vec<u8>>) -> Option<&'static str> {
+        match unpacked(&builder.into_inner().unwrap(), &Budget::new(u64::MAX)) {
+            Ok(_) => None,
+            Err(LayerError::Hostile { path, what }) => {
+                assert!(path.len() <= MAX_PATH);
+                Some(what)
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_refused() {
+        for (length, refused) in [
+            (MAX_PATH, None),
+            (MAX_PATH + 1, Some("has a path that is too long")),
+        ] {
+            let mut builder = tar::Builder::new(Vec::new());
+            file(&mut builder, &"n".repeat(length), b"");
+            assert_eq!(refusal(builder), refused, "{length}");
+        }
+    }
+
+    #[test]
+    fn extended_attributes_that_are_too_long_are_refused_if_they_would_be_kept() {
+        let refusal = |attributes: &[(&str, usize)]| {
+            let mut builder = tar::Builder::new(Vec::new());
+            let values: Vec<_> = attributes
+                .iter()
+                .map(|(name, length)| (format!("SCHILY.xattr.{name}"), vec![b'v'; *length]))
+                .collect();
+            let pairs = values.iter().map(|(name, value)| (name.as_str(), &value[..]));
+            builder.append_pax_extensions(pairs).unwrap();
+            file(&mut builder, "file", b"");
+            refusal(builder)
+        };
+        let refused = Some("has extended attributes that are too long");
+        assert_eq!(refusal(&[("user.a", MAX_XATTRS - 6)]), None);
+        assert_eq!(refusal(&[("user.a", MAX_XATTRS)]), refused);
+        assert_eq!(
+            refusal(&[("user.a", MAX_XATTRS / 2), ("user.b", MAX_XATTRS / 2)]),
+            refused
+        );
+        assert_eq!(refusal(&[("com.apple.ResourceFork", MAX_XATTRS * 2)]), None);
+    }
+
+    #[test]
+    fn all_layers_take_from_one_budget_with_contents_and_entries() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for name in ["one", "two", "three"] {
+            file(&mut builder, name, &[7; 10_000]);
+        }
+        let archive = builder.into_inner().unwrap();
+        let budget = Budget::new(LIMIT);
+        let first = unpacked(&archive, &budget).unwrap();
+        let kept = size(first.path()).unwrap();
+        assert!(kept > 36_864, "contents in whole blocks, and entries: {kept}");
+        assert_eq!(budget.kept.load(Ordering::Relaxed), kept);
+        budget.keep_layer(first.path()).unwrap();
+        let third = unpacked(&archive, &budget);
+        assert!(matches!(third, Err(LayerError::TooLarge(LIMIT))), "{third:?}");
+    }
+
+    /// A blob without an end, of which little may be read once unpacking is given up.
+    struct Endless<'a> {
+        start: &'a [u8],
+        repeated: &'a [u8],
+        given_up: &'a AtomicBool,
+        read: usize,
+    }
+
+    impl Read for Endless<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if !self.start.is_empty() {
+                return self.start.read(buffer);
+            }
+            self.given_up.store(true, Ordering::Relaxed);
+            assert!(self.read < 16 * BUFFER, "reads on and on");
+            for byte in &mut *buffer {
+                *byte = self.repeated[self.read % self.repeated.len()];
+                self.read += 1;
+            }
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn unpacking_ends_within_a_file_once_it_is_given_up() {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("large").unwrap();
+        header.set_size(16 * 1024 * 1024 * 1024);
+        header.set_cksum();
+        let nothing = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let nothing = nothing.finish().unwrap();
+        for (start, repeated) in [(&header.as_bytes()[..], &[0][..]), (&[], &nothing)] {
+            let given_up = AtomicBool::new(false);
+            let endless = Endless {
+                start,
+                repeated,
+                given_up: &given_up,
+                read: 0,
+            };
+            let folder = tempfile::tempdir().unwrap();
+            let outcome = unpack(
+                endless,
+                "sha256:",
+                &Budget::new(u64::MAX),
+                folder.path(),
+                &given_up,
+            );
+            assert!(matches!(outcome, Err(LayerError::GivenUp)), "{outcome:?}");
+        }
+    }
 }

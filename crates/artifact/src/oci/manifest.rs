@@ -116,28 +116,30 @@ pub(super) fn document(bytes: &[u8]) -> Result<Document, ManifestError> {
     Ok(Document::Manifest(Box::new(manifest)))
 }
 
-/// The manifest for the first of these architectures that there is one for; `name` decides between several images.
+/// The manifest for the first of these architectures that there is one for, or else one that does not say what it is
+/// for; `name` decides between several images.
 pub(super) fn choose<'a>(
     index: &'a ImageIndex,
     architectures: &[Architecture],
     name: Option<&str>,
 ) -> Result<&'a Descriptor, ManifestError> {
-    // An image of one platform need not say which; its configuration does.
-    let fits = |it: &Descriptor, architecture: Architecture| {
-        it.platform().as_ref().is_none_or(|platform| {
+    let all = index.manifests().iter();
+    let named = all.clone().filter(|it| name.is_some() && name_of(it) == name);
+    let mut candidates: Vec<&Descriptor> = named.collect();
+    if candidates.is_empty() {
+        candidates.extend(all);
+    }
+    let fits = |it: &Descriptor, wanted: Option<Architecture>| match (it.platform(), wanted) {
+        (Some(platform), Some(architecture)) => {
             platform.os().to_string() == "linux"
                 && platform.architecture().to_string() == architecture.as_str()
-        })
+        }
+        (platform, wanted) => platform.is_none() && wanted.is_none(),
     };
-    let fitting: Vec<&Descriptor> = architectures
-        .iter()
-        .map(|architecture| {
-            index
-                .manifests()
-                .iter()
-                .filter(|it| fits(it, *architecture))
-                .collect()
-        })
+    // An image of one platform need not say which; its configuration does. But neither does what is no image.
+    let wanted = architectures.iter().copied().map(Some).chain([None]);
+    let fitting: Vec<&Descriptor> = wanted
+        .map(|wanted| candidates.iter().copied().filter(|it| fits(it, wanted)).collect())
         .find(|fitting: &Vec<_>| !fitting.is_empty())
         .unwrap_or_default();
     let [first, rest @ ..] = fitting.as_slice() else {
@@ -150,19 +152,10 @@ pub(super) fn choose<'a>(
     if rest.iter().all(|it| name_of(it) == name_of(first)) {
         return Ok(first);
     }
-    let named: Vec<_> = fitting
+    let names = fitting
         .iter()
-        .filter(|it| name.is_some() && name_of(it) == name)
-        .collect();
-    match named.as_slice() {
-        [only] => Ok(only),
-        _ => Err(ManifestError::Ambiguous(
-            fitting
-                .iter()
-                .map(|it| name_of(it).map_or_else(|| it.digest().to_string(), str::to_owned))
-                .collect(),
-        )),
-    }
+        .map(|it| name_of(it).map_or_else(|| it.digest().to_string(), str::to_owned));
+    Err(ManifestError::Ambiguous(names.collect()))
 }
 
 fn name_of(descriptor: &Descriptor) -> Option<&str> {
@@ -326,6 +319,30 @@ mod tests {
             matches!(choose(&two, &[Amd64], None), Err(ManifestError::Ambiguous(names)) if names == ["one", "two"])
         );
         assert!(choose(&two, &[Amd64], Some("two")).is_ok());
+    }
+
+    #[test]
+    fn what_has_no_platform_is_taken_only_if_nothing_else_fits() {
+        let mut bare = entry("linux", "amd64", 'a');
+        bare.as_object_mut().unwrap().remove("platform");
+        let (amd64, arm64) = (entry("linux", "amd64", 'b'), entry("linux", "arm64", 'c'));
+        let digest = |entries: &[&Value], wanted: &[Architecture]| {
+            let entries: Vec<Value> = entries.iter().copied().cloned().collect();
+            let index = index(&entries);
+            choose(&index, wanted, None).unwrap().digest().to_string()
+        };
+        assert!(digest(&[&bare, &amd64, &arm64], &[Amd64, Arm64]).ends_with('b'));
+        assert!(digest(&[&bare, &arm64], &[Amd64, Arm64]).ends_with('c'));
+        assert!(digest(&[&arm64, &bare], &[Amd64]).ends_with('a'));
+        let (mut one, mut two) = (amd64, bare);
+        one["annotations"] = json!({"org.opencontainers.image.ref.name": "one"});
+        two["annotations"] = json!({"org.opencontainers.image.ref.name": "two"});
+        let both = index(&[one, two]);
+        let named = choose(&both, &[Amd64], Some("two")).unwrap();
+        assert!(
+            named.digest().to_string().ends_with('a'),
+            "a name says which is meant"
+        );
     }
 
     fn config(more: Value) -> Value {

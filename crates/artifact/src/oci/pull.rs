@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::assemble::assemble;
 use super::error::OciError;
-use super::layer;
+use super::layer::{self, LayerError};
 use super::layout::{Layout, Piece};
 use super::manifest::{self, Configuration, Document, MAX_DOCUMENT, ManifestError};
 use super::registry::{RegistrySettings, Repository};
@@ -69,6 +69,36 @@ impl Flights {
             })
         };
         flight.lock_owned().await
+    }
+}
+
+/// What the layers of one image share while they are made.
+struct Making {
+    budget: layer::Budget,
+    /// Folders of the layers that were not here before.
+    folders: Mutex<Vec<PathBuf>>,
+    /// Shared by whoever unpacks.
+    unpacking: Arc<tokio::sync::RwLock<()>>,
+}
+
+impl Making {
+    fn new(limit: u64) -> Self {
+        Self {
+            budget: layer::Budget::new(limit),
+            folders: Mutex::default(),
+            unpacking: Arc::default(),
+        }
+    }
+
+    fn begin(&self, folder: PathBuf) {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        folders.push(folder);
+    }
+
+    /// The layers that were begun, once none of them is being unpacked any more.
+    async fn ended(&self) -> Vec<PathBuf> {
+        let _nobody = self.unpacking.write().await;
+        std::mem::take(&mut *self.folders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -155,7 +185,7 @@ impl OciStore {
             return Ok(image);
         }
         let store = self.clone();
-        let _using = blocking(move || Ok::<_, OciError>(store.use_lock()?)).await?;
+        let using = blocking(move || Ok::<_, OciError>(store.use_lock()?)).await?;
         let compressed: u64 = found.manifest.layers().iter().map(Descriptor::size).sum();
         if compressed > settings.max_image {
             return Err(OciError::TooLarge {
@@ -170,10 +200,23 @@ impl OciStore {
             bytes = compressed,
             "image is being fetched"
         );
-        let layers = self.layers(source, &found, settings).await?;
-        let image = self.assemble(found, layers, called).await?;
+        let making = Arc::new(Making::new(settings.max_image));
+        let layers = self.layers(source, &found, &making).await;
+        if layers.as_ref().is_err_and(is_too_large) {
+            drop(using);
+            self.discard(&making).await;
+        }
+        let image = self.assemble(found, layers?, called).await?;
         tracing::info!(image = called, digest, size = image.size, took = ?begun.elapsed(), "image ready");
         Ok(image)
+    }
+
+    /// Keeps nothing of an image that is too large.
+    async fn discard(&self, making: &Making) {
+        let (store, folders) = (self.clone(), making.ended().await);
+        if let Err(error) = blocking(move || store.discard_layers(&folders)).await {
+            tracing::warn!(%error, "layers of an image that is too large could not be removed");
+        }
     }
 
     /// The folders of the image's layers, the lowest first, made where they are missing.
@@ -181,31 +224,20 @@ impl OciStore {
         &self,
         source: &Source,
         found: &Found,
-        settings: &PullSettings,
+        making: &Arc<Making>,
     ) -> Result<Vec<PathBuf>, OciError> {
         let layers = found.manifest.layers().iter().zip(&found.configuration.diff_ids);
         let layers: Vec<_> = layers
             .enumerate()
             .map(|(index, (descriptor, diff_id))| async move {
-                let layer = self.layer(source, index + 1, descriptor, diff_id, settings.max_image);
+                let layer = self.layer(source, index + 1, descriptor, diff_id, making);
                 Ok::<_, OciError>((index, layer.await?))
             })
             .collect();
         // As they come: the next one does not wait for a large one before it.
         let layers = futures::stream::iter(layers).buffer_unordered(CONCURRENT_LAYERS);
         let layers: BTreeMap<usize, PathBuf> = layers.try_collect().await?;
-        let layers: Vec<PathBuf> = layers.into_values().collect();
-        let mut size = 0;
-        for layer in &layers {
-            size += std::fs::metadata(layer.join(layer::DATA))?.len();
-        }
-        if size > settings.max_image {
-            return Err(OciError::TooLarge {
-                size,
-                limit: settings.max_image,
-            });
-        }
-        Ok(layers)
+        Ok(layers.into_values().collect())
     }
 
     async fn layer(
@@ -214,32 +246,39 @@ impl OciStore {
         number: usize,
         descriptor: &Descriptor,
         diff_id: &str,
-        limit: u64,
+        making: &Arc<Making>,
     ) -> Result<PathBuf, OciError> {
         let folder = self.layer_folder(&digits(diff_id)?);
+        let digest = descriptor.digest().to_string();
+        manifest::hexadecimal(&digest)?;
+        let shown = digest.clone();
+        let unusable = move |source| OciError::Layer {
+            number,
+            digest: shown,
+            source,
+        };
         let _alone = self.flights.alone(diff_id).await;
         if folder.is_dir() {
+            making.budget.keep_layer(&folder).map_err(unusable)?;
             return Ok(folder);
         }
         let begun = Instant::now();
-        let digest = descriptor.digest().to_string();
-        manifest::hexadecimal(&digest)?;
         let downloads = self.folder.join("downloads");
         let blob = source.blob(&digest, descriptor.size(), &downloads).await?;
         let fetched = begun.elapsed();
+        making.begin(folder.clone());
         let (target, diff_id) = (folder.clone(), diff_id.to_owned());
         let layers = self.folder.join("layers");
         let given_up = GivenUp::default();
         let flag = Arc::clone(&given_up.0);
-        let shown = digest.clone();
+        let unpacking = Arc::clone(&making.unpacking).read_owned().await;
+        let budget = Arc::clone(making);
         let size = blocking(move || {
+            let _unpacking = unpacking;
             let draft = files::draft_folder(&layers)?;
-            let unpacked = layer::unpack(blob.piece.open()?, &diff_id, limit, draft.path(), &flag);
-            let size = unpacked.map_err(|source| OciError::Layer {
-                number,
-                digest: shown,
-                source,
-            })?;
+            let blob = blob.piece.open()?;
+            let unpacked = layer::unpack(blob, &diff_id, &budget.budget, draft.path(), &flag);
+            let size = unpacked.map_err(unusable)?;
             files::publish_folder(draft, &target)?;
             Ok::<_, OciError>(size)
         })
@@ -388,6 +427,17 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether the layers of the image together are.
+fn is_too_large(error: &OciError) -> bool {
+    matches!(
+        error,
+        OciError::Layer {
+            source: LayerError::TooLarge(_),
+            ..
+        }
+    )
 }
 
 /// Tells work on another thread when nobody waits for it any more.

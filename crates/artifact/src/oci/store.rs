@@ -206,9 +206,7 @@ impl OciStore {
                 || named.contains(&image.digest)
                 || image.used.elapsed().unwrap_or_default() < unused_for;
             if kept {
-                let (record, _) = self.record(&image.digest)?;
-                layers.extend(record.layers.iter().map(|diff_id| layer_name(diff_id)));
-                layers.extend(record.disks);
+                layers.extend(self.layers_of(&image.digest)?);
             } else {
                 files::remove_folder(&self.image_folder(&image.digest))?;
                 collected.images += 1;
@@ -223,6 +221,24 @@ impl OciStore {
             }
         }
         Ok(collected)
+    }
+
+    /// Removes those of these layers that no image has. Does nothing while images are being made.
+    pub(super) fn discard_layers(&self, folders: &[PathBuf]) -> Result<(), OciError> {
+        let Some(_alone) = FileLock::try_acquire(&self.users_lock())? else {
+            return Ok(());
+        };
+        let mut used = HashSet::new();
+        for image in self.list()? {
+            used.extend(self.layers_of(&image.digest)?);
+        }
+        for folder in folders {
+            let name = folder.file_name().unwrap_or_default();
+            if folder.is_dir() && !used.contains(&*name.to_string_lossy()) {
+                files::remove_folder(folder)?;
+            }
+        }
+        Ok(())
     }
 
     /// The image that an imported reference means.
@@ -305,6 +321,13 @@ impl OciStore {
         let used = fs::metadata(&path)?.modified()?;
         let record = serde_json::from_slice(&fs::read(path)?)?;
         Ok((record, used))
+    }
+
+    /// What the folders of an image's layers are called.
+    fn layers_of(&self, digest: &str) -> io::Result<Vec<String>> {
+        let (record, _) = self.record(digest)?;
+        let layers = record.layers.iter().map(|diff_id| layer_name(diff_id));
+        Ok(layers.chain(record.disks).collect())
     }
 
     fn image_folder(&self, digest: &str) -> PathBuf {

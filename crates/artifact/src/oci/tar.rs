@@ -10,8 +10,10 @@ use tar::{EntryType, GnuExtSparseHeader, Header};
 
 /// Size of everything in an archive is a multiple of this, in bytes.
 const BLOCK: u64 = 512;
-/// Longest extension header, in bytes.
+/// Most bytes of the extension headers before one entry.
 const MAX_EXTENSION: u64 = 1024 * 1024;
+/// How much of a path is shown in an error, in bytes.
+const MAX_SHOWN: usize = 256;
 /// Most pieces of a sparse file.
 const MAX_PIECES: usize = 65_536;
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -25,7 +27,7 @@ pub enum TarError {
     Unreadable(#[from] io::Error),
     #[error("the archive is damaged: {0}")]
     Damaged(&'static str),
-    #[error("an extension header has {0} bytes, more than {MAX_EXTENSION}")]
+    #[error("the extension headers of an entry have {0} bytes, more than {MAX_EXTENSION}")]
     LongExtension(u64),
     #[error("{path:?} is a sparse file in a format that is not supported")]
     Sparse { path: String },
@@ -63,6 +65,8 @@ pub(super) struct Reader<R> {
 /// What extension headers say of the next entry.
 #[derive(Default)]
 struct Extensions {
+    /// Bytes of the headers so far.
+    size: u64,
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     pax: Records,
@@ -88,11 +92,14 @@ impl<R: BufRead> Reader<R> {
                 .checked_next_multiple_of(BLOCK)
                 .ok_or(TarError::Damaged("an entry of an impossible size"))?;
             match header.entry_type() {
-                EntryType::GNULongName => extensions.path = Some(self.text(size)?),
-                EntryType::GNULongLink => extensions.link = Some(self.text(size)?),
-                EntryType::XHeader => extensions.pax.extend(pax_records(&self.extension(size)?)?),
+                EntryType::GNULongName => extensions.path = Some(self.text(size, &mut extensions.size)?),
+                EntryType::GNULongLink => extensions.link = Some(self.text(size, &mut extensions.size)?),
+                EntryType::XHeader => {
+                    let bytes = self.extension(size, &mut extensions.size)?;
+                    extensions.pax.extend(pax_records(&bytes)?);
+                }
                 // It would be the default of every later entry; nothing an image's layer uses.
-                EntryType::XGlobalHeader => drop(self.extension(size)?),
+                EntryType::XGlobalHeader => drop(self.extension(size, &mut extensions.size)?),
                 _ => return self.entry(&header, size, extensions).map(Some),
             }
         }
@@ -240,7 +247,7 @@ impl<R: BufRead> Reader<R> {
             entry.pieces = self.pax_map()?;
             return entry.check_pieces(stored.saturating_sub(before - self.left));
         } else if pax.keys().any(|key| key.starts_with(b"GNU.sparse.")) {
-            let path = String::from_utf8_lossy(&entry.path).into_owned();
+            let path = shown(&entry.path);
             return Err(TarError::Sparse { path });
         }
         entry.check_pieces(stored)
@@ -294,9 +301,11 @@ impl<R: BufRead> Reader<R> {
         Ok(pieces)
     }
 
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
-        if size > MAX_EXTENSION {
-            return Err(TarError::LongExtension(size));
+    /// An extension header of this size; `sum` counts all of its entry.
+    fn extension(&mut self, size: u64, sum: &mut u64) -> Result<Vec<u8>, TarError> {
+        *sum = sum.saturating_add(size);
+        if *sum > MAX_EXTENSION {
+            return Err(TarError::LongExtension(*sum));
         }
         let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
         self.exactly(&mut bytes)?;
@@ -304,8 +313,8 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// A long name; it ends with a NUL.
-    fn text(&mut self, size: u64) -> Result<Vec<u8>, TarError> {
-        let mut bytes = self.extension(size)?;
+    fn text(&mut self, size: u64, sum: &mut u64) -> Result<Vec<u8>, TarError> {
+        let mut bytes = self.extension(size, sum)?;
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
         bytes.truncate(end);
         Ok(bytes)
@@ -371,6 +380,11 @@ fn pax_records(bytes: &[u8]) -> Result<Records, TarError> {
     Ok(records)
 }
 
+/// The beginning of a path, for an error.
+pub(super) fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(&path[..path.len().min(MAX_SHOWN)]).into_owned()
+}
+
 fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
@@ -390,6 +404,47 @@ mod tests {
         assert_eq!(records[&b"b"[..]], b"cd");
         for bad in [&b"3 a"[..], b"99 a=b\n", b"6 a=b", b"x a=b\n", b"5 ab\n"] {
             assert!(pax_records(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_extension_headers_of_an_entry_are_bounded_together() {
+        let archive = |kinds: &[EntryType], size: u64| {
+            let mut bytes = Vec::new();
+            for kind in kinds {
+                let mut header = Header::new_gnu();
+                header.set_entry_type(*kind);
+                header.set_size(if *kind == EntryType::Regular { 0 } else { size });
+                header.set_cksum();
+                bytes.extend(header.as_bytes());
+                if *kind != EntryType::Regular {
+                    bytes.resize(bytes.len() + usize::try_from(size).unwrap(), 0);
+                }
+            }
+            bytes
+        };
+        let extensions = [
+            EntryType::XHeader,
+            EntryType::GNULongName,
+            EntryType::GNULongLink,
+            EntryType::XGlobalHeader,
+        ];
+        let half = MAX_EXTENSION / 2;
+        for kind in extensions {
+            for other in extensions {
+                let three = archive(&[kind, other, kind, EntryType::Regular], half);
+                let read = Reader::new(&three[..]).next();
+                assert!(
+                    matches!(read, Err(TarError::LongExtension(sum)) if sum == 3 * half),
+                    "{kind:?}, {other:?}"
+                );
+            }
+            let spread = [kind, EntryType::Regular].repeat(5);
+            let spread = archive(&spread, half);
+            let mut reader = Reader::new(&spread[..]);
+            for _ in 0..5 {
+                assert!(reader.next().unwrap().is_some(), "each entry has its own bound");
+            }
         }
     }
 
