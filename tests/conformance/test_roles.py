@@ -259,4 +259,4 @@ def test_without_the_servers_key_no_credentials_are_good(own_server: OwnServer) 
 def test_a_misspelt_action_stops_the_server_from_starting() -> None:
     config = CONFIG.replace("InvokeAgentRuntime", "InvokeAgentRuntim")
     with pytest.raises(AssertionError, match="no action of this server"):
-        Server(config).remove()
+        Server(config)

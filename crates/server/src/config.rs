@@ -1,24 +1,27 @@
 //! What an operator can set: a TOML file, with flags of `coracle serve` on top. Unknown keys are refused, so
 //! that a misspelt limit is not silently unlimited.
 
-use std::collections::{BTreeMap, HashMap};
+mod accounts;
+mod containers;
+mod sandbox;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use coracle_artifact::oci::{Credentials, PullSettings, RegistryHost, RegistrySettings};
-use coracle_auth::{AccessKeyId, Credential, KeyPair};
-use coracle_store::{Quota, Quotas};
-use coracle_supervisor::PoolSize;
-use coracle_types::{AccountId, Architecture, RoleArn, limits};
+use coracle_artifact::oci::{PullSettings, RegistrySettings};
+use coracle_types::{AccountId, RoleArn, limits};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::gateway::tls::TlsConfig;
-
+pub use self::accounts::{AccountQuotas, CredentialConfig, QuotasConfig, RateLimitsConfig};
+pub use self::containers::{ContainersConfig, RegistryConfig};
+pub use self::sandbox::{AcceleratorChoice, DriverKind, OnStop, SandboxConfig};
 use crate::caps::CapsConfig;
 use crate::egress::EgressConfig;
+use crate::gateway::tls::TlsConfig;
 use crate::jail::JailConfig;
 use crate::roles::RoleConfig;
 
@@ -125,84 +128,6 @@ impl Default for Config {
     }
 }
 
-/// Which driver makes sandboxes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum DriverKind {
-    /// A QEMU microVM each.
-    Microvm,
-    /// A child process each, without isolation: for development where QEMU cannot run.
-    Process,
-    /// A fake that runs no code: for testing clients.
-    Simulated,
-}
-
-/// What becomes of sessions when the server is told to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OnStop {
-    /// They end.
-    End,
-    /// Those that are ready go on, for the next server on this data folder to adopt (`microvm` only).
-    Keep,
-}
-
-/// How QEMU runs guests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum AcceleratorChoice {
-    /// KVM when a probe proves that it works, else emulation.
-    Auto,
-    /// KVM, or refuse to start.
-    Kvm,
-    /// Emulation.
-    Tcg,
-}
-
-/// How sandboxes are made.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SandboxConfig {
-    /// The driver.
-    pub driver: DriverKind,
-    /// The accelerator of the `microvm` driver.
-    pub accelerator: AcceleratorChoice,
-    /// Memory of a sandbox, in MiB.
-    pub memory_mib: u32,
-    /// Virtual processors of a sandbox.
-    pub vcpus: u8,
-    /// Private disk of a sandbox, in MiB. Takes only what is written.
-    pub disk_mib: u32,
-    /// Whether sessions of platform V2 are restored from a snapshot of their version (`microvm` only). Off, they
-    /// boot.
-    pub snapshots: bool,
-    /// How many sandboxes stand ready for each endpoint that its tags say nothing of: a number, or minimum and
-    /// maximum as in `1-4`.
-    #[serde(deserialize_with = "parsed")]
-    pub warm: PoolSize,
-    /// What becomes of sessions when the server is told to stop.
-    pub on_stop: OnStop,
-    /// A session that is unused for so many seconds is hibernated (`microvm` only, sessions from a snapshot only).
-    /// Never, unless set.
-    pub hibernate_after_secs: Option<u64>,
-}
-
-impl Default for SandboxConfig {
-    fn default() -> Self {
-        Self {
-            driver: DriverKind::Microvm,
-            accelerator: AcceleratorChoice::Auto,
-            memory_mib: 2048,
-            vcpus: 2,
-            disk_mib: 8192,
-            snapshots: true,
-            warm: PoolSize::default(),
-            on_stop: OnStop::End,
-            hibernate_after_secs: None,
-        }
-    }
-}
-
 /// Bounds on requests and sessions. Durations are in seconds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -285,109 +210,6 @@ impl Default for WebSocketConfig {
     }
 }
 
-/// An access key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CredentialConfig {
-    /// Its public half.
-    #[serde(deserialize_with = "parsed")]
-    pub access_key_id: AccessKeyId,
-    /// What requests are signed with.
-    pub secret_access_key: SecretString,
-    /// The account whose resources it reaches.
-    pub account: AccountId,
-    /// The name it acts under: letters, digits and any of `+=,.@_-/`, as of an IAM user.
-    #[serde(deserialize_with = "principal")]
-    pub principal: String,
-}
-
-impl From<CredentialConfig> for Credential {
-    fn from(config: CredentialConfig) -> Self {
-        Self {
-            key: KeyPair {
-                access_key: config.access_key_id,
-                secret: config.secret_access_key,
-            },
-            account: config.account,
-            principal: config.principal,
-        }
-    }
-}
-
-fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: std::str::FromStr<Err: std::fmt::Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(serde::de::Error::custom)
-}
-
-fn principal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte);
-    if (1..=64).contains(&name.len()) && name.bytes().all(plain) {
-        Ok(name)
-    } else {
-        Err(serde::de::Error::custom(
-            "a principal has 1 to 64 letters, digits or any of +=,.@_-/",
-        ))
-    }
-}
-
-/// What accounts may have.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QuotasConfig {
-    /// Every account's, unless it has its own.
-    pub general: AccountQuotas,
-    /// Single accounts', in place of the general ones.
-    pub accounts: HashMap<AccountId, AccountQuotas>,
-}
-
-/// What one account may have. What is absent is unlimited.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AccountQuotas {
-    /// Runtimes in a region.
-    pub runtimes: Option<u32>,
-    /// Versions of a runtime.
-    pub versions_per_runtime: Option<u32>,
-    /// Endpoints of a runtime, `DEFAULT` not counted.
-    pub endpoints_per_runtime: Option<u32>,
-    /// Sessions at once, over all regions.
-    pub active_sessions: Option<usize>,
-}
-
-impl QuotasConfig {
-    /// Those that the store enforces.
-    pub fn resources(&self) -> Quotas {
-        let own = |(account, quotas): (&AccountId, &AccountQuotas)| (account.clone(), quotas.resources());
-        Quotas {
-            general: self.general.resources(),
-            accounts: self.accounts.iter().map(own).collect(),
-        }
-    }
-
-    /// How many sessions an account may have at once.
-    pub fn active_sessions(&self, account: &AccountId) -> Option<usize> {
-        self.accounts
-            .get(account)
-            .unwrap_or(&self.general)
-            .active_sessions
-    }
-}
-
-impl AccountQuotas {
-    fn resources(&self) -> Quota {
-        Quota {
-            runtimes: self.runtimes,
-            versions: self.versions_per_runtime,
-            endpoints: self.endpoints_per_runtime,
-        }
-    }
-}
-
 /// How the tokens of runtimes with a `customJWTAuthorizer` are judged.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -404,37 +226,6 @@ impl Default for AuthorizersConfig {
         Self {
             allow_plain_http: false,
             client_claims: vec!["client_id".to_owned()],
-        }
-    }
-}
-
-/// Requests per second and account; a second's worth may come at once. Off unless enabled.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RateLimitsConfig {
-    /// Whether there are any.
-    pub enabled: bool,
-    /// Control-plane operations that change something.
-    pub mutations: NonZeroU32,
-    /// Control-plane operations that read one thing.
-    pub gets: NonZeroU32,
-    /// Control-plane operations that list.
-    pub lists: NonZeroU32,
-    /// Data-plane operations, all together.
-    pub data: NonZeroU32,
-    /// Sessions started.
-    pub new_sessions: NonZeroU32,
-}
-
-impl Default for RateLimitsConfig {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            mutations: const { NonZeroU32::new(50).unwrap() },
-            gets: const { NonZeroU32::new(150).unwrap() },
-            lists: const { NonZeroU32::new(25).unwrap() },
-            data: const { NonZeroU32::new(1000).unwrap() },
-            new_sessions: const { NonZeroU32::new(25).unwrap() },
         }
     }
 }
@@ -485,81 +276,6 @@ pub struct RemoteS3Config {
     pub allow_http: bool,
 }
 
-/// Container images, and where they may come from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ContainersConfig {
-    /// A configuration file of Docker, whose credentials and credential helpers are used for registries that have no
-    /// credentials here.
-    pub docker_config: Option<PathBuf>,
-    /// The only registries that images may come from, by host name with the port, if there is one; any if there is none.
-    pub allowed_registries: Vec<String>,
-    /// Whether images for another processor than this machine's are run where there is none for its own: in emulation,
-    /// which is slow and no security boundary.
-    pub other_architectures: bool,
-    /// Largest image, compressed or unpacked, in MiB.
-    pub max_image_mib: u32,
-    /// How long a registry may send nothing, in seconds.
-    pub stall_timeout_secs: u64,
-    /// How long a pull may take altogether, in seconds.
-    pub pull_timeout_secs: u64,
-    /// Hours after which an image that no version runs is removed, at least one.
-    pub keep_unused_hours: u32,
-}
-
-impl Default for ContainersConfig {
-    fn default() -> Self {
-        Self {
-            docker_config: None,
-            allowed_registries: Vec::new(),
-            other_architectures: false,
-            max_image_mib: 16 * 1024,
-            stall_timeout_secs: 30,
-            pull_timeout_secs: 30 * 60,
-            keep_unused_hours: 24,
-        }
-    }
-}
-
-impl ContainersConfig {
-    /// What processors an image may be for, this machine's own first.
-    pub fn architectures(&self) -> Vec<Architecture> {
-        let own = Architecture::host();
-        let other = own.map(Architecture::other).filter(|_| self.other_architectures);
-        own.into_iter().chain(other).collect()
-    }
-
-    /// How long an image is kept that no version runs.
-    pub fn keep_unused(&self) -> Duration {
-        Duration::from_secs(u64::from(self.keep_unused_hours.max(1)) * 60 * 60)
-    }
-}
-
-/// A registry.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RegistryConfig {
-    /// Whom to pull as; `AWS` for tokens of Amazon ECR.
-    pub username: Option<String>,
-    /// Password or token.
-    pub password: Option<SecretString>,
-    /// Whether it speaks HTTP without TLS; by default only this machine's loopback does.
-    pub plain_http: Option<bool>,
-    /// Certificates to trust beside the system's, in a PEM file.
-    pub ca_file: Option<PathBuf>,
-}
-
-impl From<&RegistryConfig> for RegistryHost {
-    fn from(config: &RegistryConfig) -> Self {
-        let pair = config.username.clone().zip(config.password.clone());
-        Self {
-            credentials: pair.map(|(username, password)| Credentials::Password { username, password }),
-            plain_http: config.plain_http,
-            ca_file: config.ca_file.clone(),
-        }
-    }
-}
-
 impl Config {
     /// How images are pulled.
     pub fn pull_settings(&self) -> PullSettings {
@@ -594,6 +310,16 @@ impl Config {
             source,
         })
     }
+}
+
+/// What is written as a text of its own form.
+fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -41,8 +41,7 @@ impl Default for JailConfig {
             mode: JailChoice::Auto,
             // Beyond what distributions and containers give out.
             first_user: 0x7000_0000,
-            #[expect(clippy::expect_used, reason = "a constant that the tests read")]
-            users: NonZeroU32::new(0x0010_0000).expect("not zero"),
+            users: const { NonZeroU32::new(0x0010_0000).unwrap() },
             programs: Vec::new(),
         }
     }

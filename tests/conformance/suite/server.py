@@ -62,7 +62,11 @@ class Server:
         self.log = self.folder / "log"
         (self.folder / "coracle.toml").write_text(CREDENTIALS + config)
         self.process: subprocess.Popen[bytes] | None = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     def start(self) -> None:
         """Starts the server and waits until it is ready."""

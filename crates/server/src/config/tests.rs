@@ -1,3 +1,5 @@
+use coracle_types::Architecture;
+
 use super::*;
 
 #[test]
