@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         if "json" not in self.headers.get("Content-Type", ""):
             return self.measure_body()
         request = json.loads(b"".join(self.body()))
-        command = getattr(self, "do_" + request.pop("do", "nothing"), None)
+        command = getattr(self, "do_" + request.pop("do", "echo"), None)
         if command is None:
             return self.answer({"error": "no such command"}, status=404)
         return command(**request)
@@ -121,6 +121,9 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"size": size, "sha256": digest.hexdigest()})
 
     # Memory, files, processes: what sessions must not share.
+
+    def do_echo(self, **said):
+        self.answer(said)
 
     def do_remember(self, value):
         memory["value"] = value
