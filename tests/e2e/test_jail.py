@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.aws import AgentSession
+from harness.aws import AgentSession, Aws, agent_zip
 from harness.server import BINARIES, Server
 
 pytestmark = pytest.mark.microvm
@@ -75,6 +76,16 @@ def test_a_machine_has_limits(neighbours: tuple[AgentSession, AgentSession], ser
     assert int(limits["Max open files"]) <= 1024
     if "missing: limits by control groups" not in server.log.read_text():
         assert "coracle" in Path(f"/proc/{pid}/cgroup").read_text()
+
+
+@as_root
+def test_machines_run_whatever_the_servers_umask(own_server: Callable[..., Server], python: str) -> None:
+    before = os.umask(0o077)
+    try:
+        server = own_server("microvm", "umask")
+    finally:
+        os.umask(before)
+    assert Aws(server, python).deploy(agent_zip("toolbox")).session().do("recall") is None
 
 
 @as_root

@@ -44,7 +44,11 @@ pub async fn take_over(
 ) -> Result<Vec<Orphan>, AdoptionError> {
     let candidates = candidates(store, routes).await?;
     let sandboxes: Vec<SandboxId> = candidates.iter().map(|(session, _)| session.sandbox).collect();
-    let Swept { removed, kept } = driver.sweep(&sandboxes).await.map_err(AdoptionError::Sweep)?;
+    let swept = driver.sweep(&sandboxes).await;
+    let Swept { removed, kept, stuck } = swept.map_err(AdoptionError::Sweep)?;
+    for (place, reason) in stuck {
+        tracing::warn!(place = %place.display(), reason, "what an ended machine has left is not removed; remove it by hand");
+    }
     let now = UnixMicros::now();
     let mut orphans = Vec::new();
     for (session, spec) in candidates {

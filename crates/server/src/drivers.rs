@@ -224,5 +224,7 @@ pub fn qemu_program(architecture: Architecture) -> Result<PathBuf, DriverError> 
     std::env::split_paths(&path)
         .map(|folder| folder.join(&program))
         .find(|candidate| candidate.is_file())
+        // A jail shows what it is loaded from, which may be elsewhere.
+        .map(|found| found.canonicalize().unwrap_or(found))
         .ok_or(DriverError::NoQemu { program, package })
 }

@@ -21,6 +21,7 @@ mod process;
 mod procfs;
 mod qmp;
 mod record;
+mod remove;
 mod run_folder;
 mod snapshot;
 mod sweep;

@@ -127,6 +127,7 @@ fn of_process(pid: u32, what: &str) -> io::Result<File> {
 
 fn mappings(pid: u32, file: &Path) -> io::Result<Vec<Mapping>> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let length = std::fs::metadata(file)?.len();
     let file = file.canonicalize()?.display().to_string();
     let found: Vec<_> = maps
         .lines()
@@ -138,7 +139,22 @@ fn mappings(pid: u32, file: &Path) -> io::Result<Vec<Mapping>> {
             format!("the process does not map {file}"),
         ));
     }
+    if !are_within(&found, length) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the process maps more of {file} than there is"),
+        ));
+    }
     Ok(found)
+}
+
+/// Whether mappings of a file of this length can be those of a machine. Whoever has broken out into the process can map
+/// what it likes, as often as it likes.
+fn are_within(mappings: &[Mapping], length: u64) -> bool {
+    let mapped = mappings
+        .iter()
+        .try_fold(0u64, |sum, mapping| sum.checked_add(mapping.end - mapping.start));
+    mapped.is_some_and(|mapped| mapped <= length)
 }
 
 /// A line of proc_pid_maps(5), if it is of a private mapping of this file.
@@ -280,6 +296,24 @@ mod tests {
 
     fn entries(flags: &[u64]) -> Vec<u8> {
         flags.iter().flat_map(|flag| flag.to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn a_process_cannot_map_more_than_there_is() {
+        let mapping = |start, end| Mapping {
+            start,
+            end,
+            position: 0,
+        };
+        assert!(are_within(&[mapping(0, 0x1000), mapping(0x2000, 0x3000)], 0x2000));
+        assert!(!are_within(
+            &[mapping(0, 0x1000), mapping(0x2000, 0x3000)],
+            0x1fff
+        ));
+        assert!(!are_within(
+            &[mapping(0, u64::MAX), mapping(0, u64::MAX)],
+            u64::MAX
+        ));
     }
 
     #[test]

@@ -76,6 +76,7 @@ struct Circumstances {
     host_kernel: String,
     qemu: String,
     guest_kernel: String,
+    jail: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +137,7 @@ impl KvmProbe {
                 .unwrap_or_default()
                 .to_owned(),
             guest_kernel: digest.map_err(io::Error::from).flatten()?,
+            jail: self.jail.describe(),
         })
     }
 
@@ -223,6 +225,7 @@ mod tests {
             host_kernel: host_kernel.into(),
             qemu: "7".into(),
             guest_kernel: "ab".into(),
+            jail: "none".to_owned(),
         }
     }
 

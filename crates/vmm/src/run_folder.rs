@@ -16,6 +16,9 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// Its name in the machine's folder.
 pub(crate) const RUN_FOLDER: &str = "run";
+/// The mode of the folder when its group is a user of the machine's own: that may make files in it, and neither rename nor
+/// remove those of others.
+pub(crate) const CLAIMED: u32 = 0o1770;
 /// How often a socket that does not exist yet is looked for.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -35,8 +38,10 @@ impl RunFolder {
     pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
         let path = format!("{}/{name}", through(&self.0));
         let listener = UnixListener::bind(&path)?;
-        // The machine's user may be another one, which cannot replace what this one has made.
-        std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        if rustix::fs::fstat(&self.0)?.st_mode & CLAIMED == CLAIMED {
+            // The machine's user is another one, which cannot replace what this one has made.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
+        }
         Ok(listener)
     }
 

@@ -15,6 +15,7 @@ use crate::cgroup::{self, ControlGroups};
 use crate::process::handle_of;
 use crate::procfs;
 use crate::record::Record;
+use crate::remove::remove_tree;
 use crate::run_folder::RUN_FOLDER;
 
 /// How long a killed process may take to vanish.
@@ -27,13 +28,15 @@ pub struct Swept {
     pub removed: usize,
     /// Those that were to be kept and run.
     pub kept: Vec<SandboxId>,
+    /// What could not be removed, and why. Nobody works there.
+    pub stuck: Vec<(PathBuf, String)>,
 }
 
 /// Ends every machine whose folder is in `sandboxes` and removes the folders, but for those in `keep` that run.
 /// Blocks; a folder that does not exist holds none.
 ///
 /// # Errors
-/// When a process cannot be ended or a folder not removed.
+/// When a process cannot be ended.
 pub fn sweep(sandboxes: &Path, keep: &[SandboxId]) -> io::Result<Swept> {
     let sandboxes = match sandboxes.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Swept::default()),
@@ -55,16 +58,22 @@ pub fn sweep(sandboxes: &Path, keep: &[SandboxId]) -> io::Result<Swept> {
         kill(pid, start_time)?;
     }
     remove_groups(&folders, &records);
-    for folder in &folders {
+    let remove = |folder: &Path| {
         if folder.is_dir() {
-            fs::remove_dir_all(folder)?;
+            remove_tree(folder)
         } else {
-            fs::remove_file(folder)?;
+            fs::remove_file(folder)
         }
-    }
+    };
+    // Nobody works there any more: what cannot be removed is a waste of room, and no reason not to serve.
+    let stuck: Vec<_> = folders
+        .iter()
+        .filter_map(|folder| Some((folder.clone(), remove(folder).err()?.to_string())))
+        .collect();
     Ok(Swept {
-        removed: folders.len(),
+        removed: folders.len() - stuck.len(),
         kept,
+        stuck,
     })
 }
 
@@ -78,7 +87,7 @@ fn remove_groups(folders: &[PathBuf], records: &[Record]) {
         .filter_map(|folder| folder.file_name()?.to_str()?.parse::<SandboxId>().ok());
     let sandboxes: Vec<SandboxId> = sandboxes.collect();
     if !sandboxes.is_empty()
-        && let Ok(groups) = ControlGroups::find()
+        && let Ok(groups) = ControlGroups::look()
     {
         for sandbox in sandboxes {
             cgroup::remove_empty(&groups.groups_of(sandbox));

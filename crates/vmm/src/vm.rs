@@ -21,6 +21,7 @@ use crate::process::Process;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
+use crate::remove::remove_tree;
 use crate::run_folder::RunFolder;
 use crate::snapshot::{self, MAX_STATE, SnapshotError};
 use crate::tail::Tail;
@@ -188,13 +189,18 @@ impl Vm {
         let gone = || VmError::Ended("nothing is known of how: an earlier server had started it".to_owned());
         let record = Record::read(folder).ok_or_else(gone)?;
         let process = Process::adopt(&record).map_err(VmError::Folder)?;
+        let mut process = process.ok_or_else(gone)?;
+        let sockets = RunFolder::open(folder).map_err(|error| {
+            process.kill();
+            VmError::Folder(error)
+        })?;
         let mut vm = Self {
-            process: process.ok_or_else(gone)?,
+            process,
             is_left: false,
             pid: record.pid,
             folder: folder.to_owned(),
             original: record.original.filter(|original| original.exists()),
-            sockets: RunFolder::open(folder).map_err(VmError::Folder)?,
+            sockets,
             groups: record.groups,
             console: Tail::default(),
             complaints: Tail::default(),
@@ -436,12 +442,7 @@ impl Vm {
         self.is_left = false;
         self.process.kill();
         self.process.wait().await.ok();
-        let folder = self.folder.clone();
-        // What cannot be removed is removed by the next sweep.
-        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder))
-            .await
-            .ok();
-        cgroup::remove(&std::mem::take(&mut self.groups)).await;
+        remove_all(self.folder.clone(), std::mem::take(&mut self.groups)).await;
     }
 
     /// What the machine has of the host's memory; nothing once it has ended.
@@ -470,16 +471,21 @@ impl Drop for Vm {
         if self.is_left {
             return;
         }
-        // What cannot be removed here is removed by the next sweep.
         self.process.kill();
-        std::fs::remove_dir_all(&self.folder).ok();
-        let groups = std::mem::take(&mut self.groups);
-        if let Ok(runtime) = Handle::try_current()
-            && !groups.is_empty()
-        {
-            runtime.spawn(async move { cgroup::remove(&groups).await });
+        // What is not removed now is removed by the next sweep.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(remove_all(self.folder.clone(), std::mem::take(&mut self.groups)));
         }
     }
+}
+
+/// Removes what a machine has left. Its folder comes last, by which a sweep finds the rest.
+async fn remove_all(folder: PathBuf, groups: Vec<PathBuf>) {
+    cgroup::remove(&groups).await;
+    // What cannot be removed is removed by the next sweep.
+    tokio::task::spawn_blocking(move || remove_tree(&folder))
+        .await
+        .ok();
 }
 
 async fn memory_work(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), VmError> {

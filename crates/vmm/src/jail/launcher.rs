@@ -10,12 +10,14 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::{FileType, Gid, Mode, Uid};
+use rustix::io::{Errno, FdFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags};
@@ -68,6 +70,9 @@ pub fn become_jailed(cell: &str, program: &OsString, arguments: &[OsString]) -> 
 }
 
 fn confine(cell: &Cell) -> Result<(), LaunchError> {
+    keep_only_standard_descriptors()?;
+    // Its user must be able to walk through what is made for it.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
     for group in &cell.groups {
         // The process that writes this is meant.
         fs::write(group.join("cgroup.procs"), "0").during(format!("entering {}", group.display()))?;
@@ -93,6 +98,28 @@ fn confine(cell: &Cell) -> Result<(), LaunchError> {
             inheritable: CapabilitySet::empty(),
         };
         rustix::thread::set_capabilities(None, none).during("dropping capabilities")?;
+    }
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    Ok(())
+}
+
+/// The server opens nothing that its children get, but who started the server may have left it something: an open folder
+/// would be a way out.
+fn keep_only_standard_descriptors() -> Result<(), LaunchError> {
+    const STEP: &str = "closing what it has inherited";
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")
+        .during(STEP)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in open.into_iter().filter(|number| *number > 2) {
+        #[expect(unsafe_code, reason = "descriptors that nothing here owns have only numbers")]
+        // SAFETY: the number is that of a descriptor which is open, or was that of the list above; this process has one
+        // thread, which opens and closes nothing meanwhile, and nothing is done with it but setting a flag.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        match rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC) {
+            Ok(()) | Err(Errno::BADF) => {}
+            Err(error) => return Err(error).during(STEP),
+        }
     }
     Ok(())
 }
@@ -237,7 +264,7 @@ fn empty_bounding_set() -> Result<(), LaunchError> {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // The kernel knows no such capability.
-            Err(rustix::io::Errno::INVAL) => {}
+            Err(Errno::INVAL) => {}
             removed => removed.during("emptying the bounding set")?,
         }
     }

@@ -31,7 +31,7 @@ use self::cell::{Cell, CellFile, Identity, Strength};
 pub(crate) use self::cell::{FileUse, Usage};
 pub use self::launcher::{LaunchError, become_jailed};
 use crate::cgroup::{self, ControlGroups, Limits};
-use crate::run_folder::RUN_FOLDER;
+use crate::run_folder::{CLAIMED, RUN_FOLDER};
 
 /// An empty folder of a machine's, where its view of the files is put together.
 const ROOT_FOLDER: &str = "root";
@@ -47,9 +47,6 @@ const SYSTEM: [&str; 7] = [
 ];
 /// How long QEMU may take to say its version.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The mode of a run folder whose group is a machine's user: that may make files in it, and neither rename nor remove
-/// those of others.
-const CLAIMED: u32 = 0o1770;
 /// Taken while a user is chosen, so that no two machines get the same.
 static CHOOSING: Mutex<()> = Mutex::new(());
 

@@ -289,6 +289,7 @@ impl Driver for SimulatedDriver {
         Ok(Swept {
             removed: all - left.len(),
             kept: left.keys().copied().collect(),
+            stuck: Vec::new(),
         })
     }
 
