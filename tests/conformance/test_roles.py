@@ -13,13 +13,14 @@ from suite.asserting import OwnServer, invocations, policy, raw_of, refusal
 from suite.server import ACCOUNT, SECOND, SECOND_ACCOUNT, Aws, Server, new_name, new_session, until
 from test_model import CONTROL, DATA, World
 
-FRONT, EVERYTHING, NOTHING, MAKER, ELSEWHERE = (
+FRONT, EVERYTHING, NOTHING, MAKER, PASSER, ELSEWHERE = (
     f"arn:aws:iam::{account}:role/{name}"
     for account, name in (
         (ACCOUNT, "front"),
         (ACCOUNT, "team/everything"),
         (ACCOUNT, "nothing"),
         (ACCOUNT, "maker"),
+        (ACCOUNT, "passer"),
         (SECOND_ACCOUNT, "elsewhere"),
     )
 )
@@ -36,6 +37,8 @@ allow = [{{ actions = ["*"], resources = ["*"] }}]
 allow = []
 [roles."{MAKER}"]
 allow = [{{ actions = ["bedrock-agentcore:*AgentRuntime*"], resources = ["*"] }}]
+[roles."{PASSER}"]
+allow = [{{ actions = ["*AgentRuntime*", "iam:PassRole", "s3:GetObject"], resources = ["*"] }}]
 [roles."{ELSEWHERE}"]
 allow = [{{ actions = ["*"], resources = ["*"] }}]
 """
@@ -147,6 +150,22 @@ def test_what_is_outside_the_model_needs_its_right_too(server: Server, aws: Aws,
     assert refusal(lambda: agent_of(server, EVERYTHING).s3.list_buckets())[0] == 403
 
 
+def test_no_body_is_read_of_who_may_not_send_it(server: Server, helper: dict[str, Any]) -> None:
+    keys, path = agent_of(server, NOTHING).keys, invocations(helper["agentRuntimeArn"])
+    command, url = path.replace("invocations", "commands"), f"/sessions/{'a' * 26}/8080/"
+    for target in (path, command, "/runtimes/", url):
+        for headers in ({}, {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}):
+            assert raw_of(server, keys).announce(target, 1_000_000, headers) == 403, target
+
+
+def test_refused_requests_of_a_role_do_not_use_up_its_account_s_rates(own_server: OwnServer) -> None:
+    server = own_server(CONFIG + "[rate_limits]\nenabled = true\nlists = 1\n")
+    nothing = agent_of(server, NOTHING)
+    for _ in range(5):
+        said(lambda: nothing.control.list_agent_runtimes())
+    assert server.aws().control.list_agent_runtimes()["agentRuntimes"]
+
+
 def test_who_may_make_runtimes_may_not_give_them_any_role_code_or_tag(server: Server, aws: Aws) -> None:
     maker = agent_of(server, MAKER)
     wanted = {"agentRuntimeName": new_name(), "roleArn": EVERYTHING, "agentRuntimeArtifact": aws.artifact()}
@@ -156,6 +175,12 @@ def test_who_may_make_runtimes_may_not_give_them_any_role_code_or_tag(server: Se
     runtime = aws.deploy()["agentRuntimeId"]
     update = {name: wanted[name] for name in ("roleArn", "agentRuntimeArtifact")}
     assert "iam:PassRole" in said(lambda: maker.control.update_agent_runtime(agentRuntimeId=runtime, **update))
+    versioned = {"code": {"s3": {"bucket": "some-bucket", "prefix": "code.zip", "versionId": "version-1"}}}
+    wanted_code = {"codeConfiguration": versioned | {"runtime": "PYTHON_3_13", "entryPoint": ["main.py"]}}
+    passing = wanted | {"agentRuntimeArtifact": wanted_code, "roleArn": NOTHING}
+    assert "s3:GetObjectVersion on resource: arn:aws:s3:::some-bucket/code.zip" in said(
+        lambda: agent_of(server, PASSER).control.create_agent_runtime(**passing)
+    )
     made = agent_of(server, EVERYTHING).control.create_agent_runtime(**wanted)
     assert aws.settled(made["agentRuntimeId"])["status"] == "READY"
 
@@ -231,6 +256,8 @@ def test_only_the_right_token_makes_a_key_good(server: Server, aws: Aws, helper:
         assert outcome(server.aws(keys), helper) == (403, "UnrecognizedClientException"), keys
     stolen = one | {"secret_access_key": two["secret_access_key"]}
     assert outcome(server.aws(stolen), helper) == (403, "InvalidSignatureException")
+    for keys, code in ((wrong[0], "InvalidClientTokenId"), (stolen, "SignatureDoesNotMatch")):
+        assert refusal(server.aws(keys).sts.get_caller_identity) == (403, code)
     assert outcome(server.aws(one), helper) == 200
 
 

@@ -27,14 +27,22 @@ impl Permissions {
 
     /// Whether this action, with its service's prefix, is allowed on a resource that has any of these names.
     pub fn allow(&self, action: &str, names: &[&str]) -> bool {
-        self.0.iter().any(|statement| {
-            let about_action = statement
-                .actions
-                .iter()
-                .any(|pattern| matches_ignoring_case(pattern, action));
+        self.about(action).any(|statement| {
             let about_resource =
                 |name: &&str| statement.resources.iter().any(|pattern| matches(pattern, name));
-            about_action && names.iter().any(about_resource)
+            names.iter().any(about_resource)
+        })
+    }
+
+    /// Whether there may be a resource on which this action is allowed.
+    pub fn mention(&self, action: &str) -> bool {
+        self.about(action).next().is_some()
+    }
+
+    fn about(&self, action: &str) -> impl Iterator<Item = &Statement> {
+        self.0.iter().filter(move |statement| {
+            let mut patterns = statement.actions.iter();
+            patterns.any(|pattern| matches_ignoring_case(pattern, action))
         })
     }
 }
@@ -86,6 +94,8 @@ mod tests {
         }
         assert!(permissions.allow("bedrock-agentcore:GetAgentRuntime", &[HELPER, OTHER]));
         assert!(!permissions.allow("bedrock-agentcore:GetAgentRuntime", &[]));
+        assert!(permissions.mention("bedrock-agentcore:GetAgentRuntime"));
+        assert!(!permissions.mention("bedrock-agentcore:StopRuntimeSession"));
     }
 
     proptest! {

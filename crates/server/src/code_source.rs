@@ -134,6 +134,12 @@ async fn download(
         version: location.version_id.clone(),
         ..GetOptions::default()
     };
+    // What was judged must be what is read, and the client would leave these out.
+    if key.starts_with('/') || key.ends_with('/') {
+        return Err(FetchError::Refused(format!(
+            "The key {key} begins or ends with a slash; this server reads no such objects from the configured S3"
+        )));
+    }
     let path = ObjectPath::parse(key).map_err(|error| FetchError::Refused(error.to_string()))?;
     let found = client.get_opts(&path, options).await.map_err(refused)?;
     if found.meta.size > limit {

@@ -51,11 +51,7 @@ class Raw:
         sign: bool = True,
     ) -> Answer:
         """Sends a request; `target` is already escaped."""
-        request = AWSRequest(method, self.url + target, headers=dict(headers or {}), data=body)
-        if sign:
-            SigV4Auth(self._credentials, "bedrock-agentcore", self.region).add_auth(request)
-        prepared = request.prepare()
-        sent = {name: value if isinstance(value, str) else value.decode() for name, value in prepared.headers.items()}
+        sent = self._headers(method, target, headers or {}, body, sign)
         try:
             answer, content = self._exchange(method, target, body, sent)
         except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
@@ -63,6 +59,21 @@ class Raw:
             self._connection.close()
             answer, content = self._exchange(method, target, body, sent)
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+    def announce(self, target: str, length: int, headers: dict[str, str]) -> int:
+        """Sends the head of a request with a body of this length, and not the body."""
+        sent = self._headers("POST", target, headers, b"", sign=True) | {"Content-Length": str(length)}
+        self._connection.request("POST", target, None, sent)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer.status
+
+    def _headers(self, method: str, target: str, headers: dict[str, str], body: bytes, sign: bool) -> dict[str, str]:
+        request = AWSRequest(method, self.url + target, headers=dict(headers), data=body)
+        if sign:
+            SigV4Auth(self._credentials, "bedrock-agentcore", self.region).add_auth(request)
+        prepared = request.prepare().headers.items()
+        return {name: value if isinstance(value, str) else value.decode() for name, value in prepared}
 
     def _exchange(
         self, method: str, target: str, body: bytes, headers: dict[str, str]

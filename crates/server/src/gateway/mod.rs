@@ -4,10 +4,10 @@
 //! /healthz, /metrics ──────────────────────────────▶ answered here
 //! CORS preflight     ──────────────────────────────▶ answered here
 //! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece)
-//! signed otherwise   ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API, for keys only
-//!                                                ├─▶ sts           who am I
-//!                                                ├─▶ control plane
-//!                                                └─▶ data plane
+//! signed otherwise   ──▶ verify head, judge role ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API, for keys only
+//!                                                                            ├─▶ sts           who am I
+//!                                                                            ├─▶ control plane
+//!                                                                            └─▶ data plane
 //! bearer token       ──▶ judge by the runtime's authorizer ──▶ spool body ──▶ data plane of that runtime
 //! neither            ──▶ refused, or told where to get a token
 //!
@@ -55,6 +55,9 @@ use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET, bare, is_sess
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
 
+/// What requests to the control plane and the data plane are signed for.
+const SERVICE: &str = "bedrock-agentcore";
+const STS: &str = "sts";
 /// Where invocations are posted.
 pub(crate) const INVOCATIONS: &str = "/runtimes/{agentRuntimeArn}/invocations";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -282,14 +285,14 @@ impl Gateway {
             .map_or("/", http::uri::PathAndQuery::as_str);
         let route = coracle_wire::route(&parts.method, target);
         let (caller, body) = self
-            .authenticate(
-                &signed,
-                &parts,
-                &mut body,
-                body_limit(&parts.uri, &route),
-                request_id,
-            )
-            .await?;
+            .authenticate(&signed, &parts, &mut body, &route, request_id)
+            .await
+            .map_err(|refusal| match refusal {
+                Refusal::Auth(error) if signed.service() == STS => {
+                    Refusal::Query(sts::not_authentic(&error, request_id))
+                }
+                refusal => refusal,
+            })?;
         if parts.uri.path().starts_with("/_coracle/") {
             if caller.account != self.operator_account || caller.proof != Proof::Signature {
                 return Err(caller.not_authorized("the operator API").into());
@@ -297,8 +300,8 @@ impl Gateway {
             return Ok(self.operator.answer(&parts).await?);
         }
         match signed.service() {
-            "bedrock-agentcore" => {}
-            "sts" => {
+            SERVICE => {}
+            STS => {
                 let body = body.into_bytes().await.map_err(Error::internal)?;
                 return Ok(sts::answer(&caller, &body));
             }
@@ -369,19 +372,17 @@ impl Gateway {
         }
     }
 
-    /// Takes the body and judges the signature, which covers it.
+    /// Judges the signature, and takes the body, which it covers, if the role of who signed lets it begin this.
     async fn authenticate(
         &self,
         signed: &SigV4Request,
         parts: &Parts,
         body: &mut Incoming,
-        limit: u64,
+        route: &Result<Route, RouteError>,
         request_id: &str,
     ) -> Result<(Caller, Spooled), Refusal> {
         let signer = self.signers.claimed_by(signed).await?;
         let mut check = signed.verify(parts, &signer.secret, Timestamp::now(), &self.aliases)?;
-        let spooled = self.spool(body, limit, |piece| check.update(piece)).await?;
-        check.finish()?;
         let caller = Caller {
             account: signer.account,
             region: signed.region().clone(),
@@ -389,6 +390,12 @@ impl Gateway {
             proof: signer.proof,
             request_id: request_id.to_owned(),
         };
+        if signed.service() == SERVICE {
+            caller.require_to_begin(parts, route)?;
+        }
+        let limit = body_limit(&parts.uri, route);
+        let spooled = self.spool(body, limit, |piece| check.update(piece)).await?;
+        check.finish()?;
         Ok((caller, spooled))
     }
 
@@ -420,7 +427,6 @@ impl Gateway {
     ) -> Result<Response<ResponseBody>, Error> {
         self.metrics.operation(route.operation.name);
         self.rates.take(&caller.account, Class::of(route.operation))?;
-        caller.require_operation(route)?;
         if let OperationId::DataStreaming(operation) = route.id {
             return match operation {
                 data_wire::Streaming::InvokeAgentRuntime => {

@@ -2,6 +2,7 @@
 //!
 //! Keys and tokens are not asked here: a key may do everything in its account, a token opens one runtime. Of the data
 //! plane only the target is known to whoever looks it up, so [`Caller::require`] is asked there, once for each action.
+//! What can be judged before, is, so that who may do nothing sends no bodies and uses up nobody's rates.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +11,17 @@ use coracle_wire::control::{
     AgentRuntimeArtifact, Buffered as Control, Code, CreateAgentRuntimeRequest, UpdateAgentRuntimeRequest,
 };
 use coracle_wire::data::{Buffered as Data, Streaming};
-use coracle_wire::{Error, OPERATIONS, OperationId, Route, Service};
+use coracle_wire::{Error, OPERATIONS, OperationId, Route, RouteError, Service, match_path};
+use http::Method;
+use http::request::Parts;
 
 use super::{Caller, Proof};
+use crate::data::{OPEN_SHELL, OPEN_WEBSOCKET, PASS_THROUGH, SHELLS, WEBSOCKET, is_session_url};
 use crate::deploy::BUCKET_SCHEME;
 
 const PASS_ROLE: &str = "iam:PassRole";
 const READ_CODE: &str = "s3:GetObject";
+const READ_VERSION_OF_CODE: &str = "s3:GetObjectVersion";
 const TAG: &str = "bedrock-agentcore:TagResource";
 
 /// Why an action is refused.
@@ -39,7 +44,7 @@ pub(crate) fn actions() -> impl Iterator<Item = String> {
     control
         .chain(ACTIONS)
         .map(|name| format!("{SERVICE_PREFIX}{name}"))
-        .chain([PASS_ROLE, READ_CODE].map(str::to_owned))
+        .chain([PASS_ROLE, READ_CODE, READ_VERSION_OF_CODE].map(str::to_owned))
 }
 
 /// The resource of an operation that is judged before it is looked at any further; none where the data plane judges.
@@ -83,11 +88,34 @@ fn resource(caller: &Caller, route: &Route) -> Option<Vec<String>> {
 }
 
 impl Caller {
-    /// Whether it may begin this operation.
-    pub(super) fn require_operation(&self, route: &Route) -> Result<(), Error> {
-        match resource(self, route) {
-            Some(names) => self.require(&format!("{SERVICE_PREFIX}{}", route.operation.name), &names),
-            None => Ok(()),
+    /// Whether it may begin this, as far as the head of the request tells: of the data plane, whether it may do such a
+    /// thing anywhere.
+    pub(super) fn require_to_begin(
+        &self,
+        parts: &Parts,
+        route: &Result<Route, RouteError>,
+    ) -> Result<(), Error> {
+        let target = parts.uri.path();
+        let is = |path| parts.method == Method::GET && match_path(path, target).is_ok();
+        match route {
+            _ if is_session_url(&parts.uri) => self.require_anywhere(PASS_THROUGH),
+            Ok(route) => match resource(self, route) {
+                Some(names) => self.require(&format!("{SERVICE_PREFIX}{}", route.operation.name), &names),
+                None => self.require_anywhere(route.operation.name),
+            },
+            Err(_) if is(WEBSOCKET) => self.require_anywhere(OPEN_WEBSOCKET),
+            Err(_) if is(SHELLS) => self.require_anywhere(OPEN_SHELL),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn require_anywhere(&self, action: &str) -> Result<(), Error> {
+        let action = format!("{SERVICE_PREFIX}{action}");
+        match &self.proof {
+            Proof::Role(session) if !session.permissions.mention(&action) => {
+                Err(self.may_not(&action, &self.runtime_arn("*"), Why::NotAllowedByRole))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -151,18 +179,22 @@ impl Caller {
 
     fn require_to_run(&self, role: &str, artifact: &AgentRuntimeArtifact) -> Result<(), Error> {
         self.require(PASS_ROLE, &[role.to_owned()])?;
-        let object = match artifact {
+        let (action, object) = match artifact {
             AgentRuntimeArtifact::CodeConfiguration(code) => {
                 let Code::S3(place) = &code.code;
-                Some(format!("{}/{}", place.bucket, place.prefix))
+                let action = match place.version_id {
+                    Some(_) => READ_VERSION_OF_CODE,
+                    None => READ_CODE,
+                };
+                (action, format!("{}/{}", place.bucket, place.prefix))
             }
-            AgentRuntimeArtifact::ContainerConfiguration(container) => container
-                .container_uri
-                .strip_prefix(BUCKET_SCHEME)
-                .map(str::to_owned),
+            AgentRuntimeArtifact::ContainerConfiguration(container) => {
+                match container.container_uri.strip_prefix(BUCKET_SCHEME) {
+                    Some(object) => (READ_CODE, object.to_owned()),
+                    None => return Ok(()),
+                }
+            }
         };
-        object.map_or(Ok(()), |object| {
-            self.require(READ_CODE, &[format!("arn:aws:s3:::{object}")])
-        })
+        self.require(action, &[format!("arn:aws:s3:::{object}")])
     }
 }

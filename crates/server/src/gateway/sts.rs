@@ -1,5 +1,6 @@
 //! `sts:GetCallerIdentity`, with which every AWS tool begins. The query protocol: a form in, XML out.
 
+use coracle_auth::AuthError;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 
@@ -51,10 +52,30 @@ fn identity(caller: &Caller) -> String {
 
 /// The refusal of an action in the query protocol. The message holds nothing that XML would have to escape.
 pub(super) fn unknown_action(caller: &Caller, message: &str) -> Response<ResponseBody> {
+    refusal(
+        StatusCode::BAD_REQUEST,
+        "InvalidAction",
+        message,
+        &caller.request_id,
+    )
+}
+
+/// The refusal of a request that is not authentic, by the names that this service has for that.
+pub(super) fn not_authentic(error: &AuthError, request_id: &str) -> Response<ResponseBody> {
+    let code = match error.code() {
+        "ExpiredTokenException" => "ExpiredToken",
+        "UnrecognizedClientException" => "InvalidClientTokenId",
+        "InvalidSignatureException" => "SignatureDoesNotMatch",
+        other => other.trim_end_matches("Exception"),
+    };
+    let message = error.to_string().replace('&', "&amp;").replace('<', "&lt;");
+    refusal(error.status(), code, &message, request_id)
+}
+
+fn refusal(status: StatusCode, code: &str, message: &str, request_id: &str) -> Response<ResponseBody> {
     let body = format!(
-        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>InvalidAction</Code>\
-         <Message>{message}</Message></Error><RequestId>{}</RequestId></ErrorResponse>",
-        caller.request_id
+        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>\
+         <Message>{message}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     );
-    xml(StatusCode::BAD_REQUEST, body)
+    xml(status, body)
 }

@@ -43,7 +43,7 @@ use crate::gateway::Caller;
 use crate::gateway::body::{ResponseBody, Spooled};
 
 /// What policies call it.
-const ACTION: &str = "InvokeAgentRuntimeProxy";
+pub(crate) const ACTION: &str = "InvokeAgentRuntimeProxy";
 
 impl DataPlane {
     /// The URL of a session, as this client reaches the server.

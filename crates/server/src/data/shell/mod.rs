@@ -36,7 +36,7 @@ use crate::gateway::body::{ResponseBody, full};
 /// Where clients open shells.
 pub(crate) const PATH: &str = "/runtimes/{agentRuntimeArn}/ws/shells";
 /// What policies call it.
-const ACTION: &str = "InvokeAgentRuntimeCommandShell";
+pub(crate) const ACTION: &str = "InvokeAgentRuntimeCommandShell";
 const SHELL_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-agentcore-shell-id");
 
 impl DataPlane {

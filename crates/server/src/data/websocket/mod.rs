@@ -52,7 +52,7 @@ const AGENT_PATH: &str = "/ws";
 /// Where clients open WebSockets.
 pub(crate) const PATH: &str = "/runtimes/{agentRuntimeArn}/ws";
 /// What policies call it.
-const ACTION: &str = "InvokeAgentRuntimeWithWebSocketStream";
+pub(crate) const ACTION: &str = "InvokeAgentRuntimeWithWebSocketStream";
 const ACTION_FOR_USER: &str = "InvokeAgentRuntimeWithWebSocketStreamForUser";
 /// How long the client's connection may take to change over once it was told to.
 pub(super) const CHANGE_OVER: Duration = Duration::from_secs(10);
