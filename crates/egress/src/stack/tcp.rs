@@ -34,9 +34,9 @@ use crate::rules::Refusal;
 
 /// Most connections of a sandbox at once.
 const MOST: usize = 512;
-/// Most connections of a sandbox to this server at once. Few, because on each the body of a request, which may be large,
-/// may wait on the server's disk.
-pub(super) const MOST_TO_SERVER: usize = 8;
+/// Most connections of a sandbox to this server at once: more than the ten that an AWS client keeps, and few, because on
+/// each the body of a request, which may be large, may wait on the server's disk.
+pub(super) const MOST_TO_SERVER: usize = 16;
 /// Bytes that wait in each direction of a connection, besides those in channels.
 const BUFFER: usize = 64 * 1024;
 /// Largest piece that a carrier takes at once, and pieces that wait in a channel.
