@@ -107,6 +107,14 @@ def test_keys_are_names_and_not_paths(s3, simulated: Server, key: str) -> None:
     assert not (simulated.folder.parent / "escape").exists()
 
 
+def test_no_request_follows_a_body_that_was_refused(s3) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket="there-is-none", Key="large", Body=bytes(1 << 20))
+    answer = refused.value.response["ResponseMetadata"]
+    assert answer["HTTPStatusCode"] == 404
+    assert answer["HTTPHeaders"].get("connection") == "close"
+
+
 def test_a_wrong_secret(simulated: Server, cloud: Aws) -> None:
     stranger = boto3.client(
         "s3",

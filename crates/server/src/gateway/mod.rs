@@ -233,12 +233,13 @@ impl Gateway {
             Err(refusal) if to_session => refusal.into_bare_response(&request_id),
             Err(refusal) => refusal.into_response(&request_id),
         };
-        // The body of a request of nobody known has not been read, so the connection cannot go on.
-        let of_nobody = matches!(
-            response.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-        );
-        if has_body && of_nobody {
+        // The body of a request of nobody known has not been read, and that of one which failed here perhaps not to its end,
+        // so the connection cannot go on.
+        let unread = match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+            status => status.is_server_error(),
+        };
+        if has_body && unread {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -463,11 +464,18 @@ impl Gateway {
 
     async fn answer_s3(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
         use http_body_util::BodyExt;
-        let response = self
+        let has_body = !request.body().is_end_stream();
+        let mut response = self
             .s3
             .call(request.map(Into::into))
             .await
             .map_err(|error| Error::internal(BoxError::from(error)))?;
+        if has_body && !response.status().is_success() {
+            // A refused body may not have been read to its end; then no other request can follow it.
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 }
