@@ -34,7 +34,7 @@ use crate::deploy::{Artifacts, Deployer};
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
 use crate::gateway::cors::Cors;
-use crate::gateway::listen::Door;
+use crate::gateway::listen::Entrance;
 use crate::gateway::rate::RateLimits;
 use crate::gateway::tls::{Certificate, TlsConfig, TlsError};
 use crate::gateway::{Gateway, Signers, listen};
@@ -275,13 +275,20 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
         tokio::spawn(certificate.follow(background.clone()))
     });
     let slots = Arc::new(Semaphore::new(config.limits.connections));
-    let plain = Door { listener, tls: None };
+    let plain = Entrance { listener, tls: None };
     let handler = move |peer, request| gateway.clone().handle(peer, request);
     let sandbox_slots = Arc::new(Semaphore::new(config.limits.connections));
     let sandboxes = listen::serve_sandboxes(from_sandboxes, sandbox_slots, stop.clone(), handler.clone());
     let connections: Vec<_> = std::iter::once(plain)
-        .chain(secure.map(|secure| secure.door))
-        .map(|door| tokio::spawn(listen::serve(door, slots.clone(), stop.clone(), handler.clone())))
+        .chain(secure.map(|secure| secure.entrance))
+        .map(|entrance| {
+            tokio::spawn(listen::serve(
+                entrance,
+                slots.clone(),
+                stop.clone(),
+                handler.clone(),
+            ))
+        })
         .chain([tokio::spawn(sandboxes)])
         .collect();
 
@@ -313,7 +320,7 @@ pub async fn serve(config: Config, data_dir: PathBuf, stop: CancellationToken) -
 
 /// Where clients come in over TLS.
 struct Secure {
-    door: Door,
+    entrance: Entrance,
     address: SocketAddr,
     certificate: Arc<Certificate>,
 }
@@ -324,7 +331,7 @@ impl Secure {
         let tls = Some(certificate.acceptor()?);
         let (listener, address) = listen_on(config.listen).await?;
         Ok(Self {
-            door: Door { listener, tls },
+            entrance: Entrance { listener, tls },
             address,
             certificate,
         })

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
@@ -38,6 +40,47 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const DISCARDED: u64 = 160_000_000;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The body of a request on its way in, and whether all of it has come: no request can follow one that has not.
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Incoming,
+    whole: Arc<AtomicBool>,
+}
+
+impl RequestBody {
+    /// The body that comes in, and what turns true once it has.
+    pub fn new(incoming: Incoming) -> (Self, Arc<AtomicBool>) {
+        let whole = Arc::new(AtomicBool::new(incoming.is_end_stream()));
+        let body = Self {
+            incoming,
+            whole: Arc::clone(&whole),
+        };
+        (body, whole)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        if frame.is_none() || this.incoming.is_end_stream() {
+            this.whole.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
 
 /// A body that is there.
 pub fn full(bytes: impl Into<Bytes>) -> ResponseBody {

@@ -38,14 +38,14 @@ pub struct ConnectionSlot(#[expect(dead_code, reason = "held, not read")] Arc<Ow
 pub struct FromSandbox;
 
 /// Where connections come from, and how they begin.
-pub struct Door {
+pub struct Entrance {
     /// Accepts them.
     pub listener: TcpListener,
     /// What begins TLS on them; without it they are plain.
     pub tls: Option<TlsAcceptor>,
 }
 
-impl Door {
+impl Entrance {
     fn scheme(&self) -> Scheme {
         if self.tls.is_some() {
             Scheme::HTTPS
@@ -58,44 +58,28 @@ impl Door {
 /// Accepts until `stop` is cancelled, then waits until every connection has finished its request. The
 /// caller bounds that wait. Dropping the future tells every connection to finish, too. Each request has the
 /// [`Scheme`] it came by among its extensions.
-pub async fn serve<H, F>(door: Door, slots: Arc<Semaphore>, stop: CancellationToken, handler: H)
+pub async fn serve<H, F>(entrance: Entrance, slots: Arc<Semaphore>, stop: CancellationToken, handler: H)
 where
     H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    let scheme = door.scheme();
-    let Door { listener, tls } = door;
-    let tasks = TaskTracker::new();
-    let _stop_on_drop = stop.clone().drop_guard();
-    loop {
-        let slot = tokio::select! {
-            Ok(slot) = slots.clone().acquire_owned() => ConnectionSlot(Arc::new(slot)),
-            () = stop.cancelled() => break,
-        };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = Connection {
-                    peer,
-                    slot,
-                    scheme: scheme.clone(),
-                    stop: stop.clone(),
-                };
-                tasks.spawn(connection.begin(stream, tls.clone(), handler.clone()));
-            }
-            // Out of descriptors, most likely: let some connections end rather than spin.
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    drop(listener);
-    tasks.close();
-    tasks.wait().await;
+    let scheme = entrance.scheme();
+    let Entrance { listener, tls } = entrance;
+    admit(
+        slots,
+        stop.clone(),
+        async move || accept(&listener).await,
+        |(stream, peer), slot| {
+            let connection = Connection {
+                peer,
+                slot,
+                scheme: scheme.clone(),
+                stop: stop.clone(),
+            };
+            connection.begin(stream, tls.clone(), handler.clone())
+        },
+    )
+    .await;
 }
 
 /// As [`serve`], for connections of sandboxes, which are already there. Their slots are not those of other clients, so that
@@ -109,6 +93,39 @@ pub async fn serve_sandboxes<H, F>(
     H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
+    admit(
+        slots,
+        stop.clone(),
+        async move || match from_sandboxes.recv().await {
+            Some(stream) => stream,
+            None => std::future::pending().await,
+        },
+        |stream, slot| {
+            let connection = Connection {
+                peer: SocketAddr::from((Link::GUEST, 0)),
+                slot,
+                scheme: Scheme::HTTP,
+                stop: stop.clone(),
+            };
+            let handler = handler.clone();
+            connection.serve(stream, move |peer, mut request: Request<Incoming>| {
+                request.extensions_mut().insert(FromSandbox);
+                handler(peer, request)
+            })
+        },
+    )
+    .await;
+}
+
+/// Begins what comes, each once it has a slot, until `stop` is cancelled; then waits until all that has begun has ended.
+async fn admit<T, B>(
+    slots: Arc<Semaphore>,
+    stop: CancellationToken,
+    mut next: impl AsyncFnMut() -> T,
+    mut begin: impl FnMut(T, ConnectionSlot) -> B,
+) where
+    B: Future<Output = ()> + Send + 'static,
+{
     let tasks = TaskTracker::new();
     let _stop_on_drop = stop.clone().drop_guard();
     loop {
@@ -116,27 +133,29 @@ pub async fn serve_sandboxes<H, F>(
             Ok(slot) = slots.clone().acquire_owned() => ConnectionSlot(Arc::new(slot)),
             () = stop.cancelled() => break,
         };
-        let stream = tokio::select! {
-            Some(stream) = from_sandboxes.recv() => stream,
+        let came = tokio::select! {
+            came = next() => came,
             () = stop.cancelled() => break,
         };
-        let connection = Connection {
-            peer: SocketAddr::from((Link::GUEST, 0)),
-            slot,
-            scheme: Scheme::HTTP,
-            stop: stop.clone(),
-        };
-        let handler = handler.clone();
-        tasks.spawn(
-            connection.serve(stream, move |peer, mut request: Request<Incoming>| {
-                request.extensions_mut().insert(FromSandbox);
-                handler(peer, request)
-            }),
-        );
+        tasks.spawn(begin(came, slot));
     }
-    drop(from_sandboxes);
+    // Nothing more is accepted while the rest ends.
+    drop(next);
     tasks.close();
     tasks.wait().await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // Out of descriptors, most likely: let some connections end rather than spin.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 /// One connection.

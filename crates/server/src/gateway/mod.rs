@@ -29,6 +29,7 @@ pub mod tls;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -40,11 +41,11 @@ use coracle_wire::{Error, OperationId, Route, RouteError, control as control_wir
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use self::body::{BoxError, ResponseBody, SpoolError, Spooled, full};
+use self::body::{BoxError, RequestBody, ResponseBody, SpoolError, Spooled, full};
 use self::cors::Cors;
 use self::listen::FromSandbox;
 use self::rate::{Class, RateLimits};
@@ -227,19 +228,16 @@ impl Gateway {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let to_session = is_session_url(request.uri());
         let origin = self.cors.allowed(request.headers());
-        let has_body = !request.body().is_end_stream();
+        let (parts, incoming) = request.into_parts();
+        let (body, whole) = RequestBody::new(incoming);
+        let request = Request::from_parts(parts, body);
         let mut response = match self.answer(request, &request_id).await {
             Ok(response) => response,
             Err(refusal) if to_session => refusal.into_bare_response(&request_id),
             Err(refusal) => refusal.into_response(&request_id),
         };
-        // The body of a request of nobody known has not been read, and that of one which failed here perhaps not to its end,
-        // so the connection cannot go on.
-        let unread = match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
-            status => status.is_server_error(),
-        };
-        if has_body && unread {
+        if !whole.load(Ordering::Relaxed) {
+            // No other request can follow on this connection, and its client is to know.
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -258,7 +256,7 @@ impl Gateway {
 
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         request_id: &str,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match (request.method(), request.uri().path()) {
@@ -315,7 +313,7 @@ impl Gateway {
     async fn answer_unsigned(
         &self,
         parts: Parts,
-        mut body: Incoming,
+        mut body: RequestBody,
         request_id: &str,
     ) -> Result<Response<ResponseBody>, Refusal> {
         let caller = match self.data.unsigned(&parts, request_id).await? {
@@ -378,7 +376,7 @@ impl Gateway {
         &self,
         signed: &SigV4Request,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         route: &Result<Route, RouteError>,
         request_id: &str,
     ) -> Result<(Caller, Spooled), Refusal> {
@@ -402,7 +400,7 @@ impl Gateway {
 
     async fn spool(
         &self,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         limit: u64,
         check: impl FnMut(&[u8]),
     ) -> Result<Spooled, Refusal> {
@@ -462,20 +460,13 @@ impl Gateway {
         Ok(response.map(full))
     }
 
-    async fn answer_s3(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+    async fn answer_s3(&self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, Refusal> {
         use http_body_util::BodyExt;
-        let has_body = !request.body().is_end_stream();
-        let mut response = self
+        let response = self
             .s3
-            .call(request.map(Into::into))
+            .call(request.map(s3s::Body::http_body))
             .await
             .map_err(|error| Error::internal(BoxError::from(error)))?;
-        if has_body && !response.status().is_success() {
-            // A refused body may not have been read to its end; then no other request can follow it.
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 }
