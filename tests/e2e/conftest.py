@@ -14,6 +14,7 @@ from authority import Authority
 from harness.aws import FRONT_ROLE, AgentSession, Aws, Runtime, agent_zip, host_python
 from harness.internet import Internet
 from harness.raw import Signer
+from harness.registry import DebianRegistry
 from harness.server import Server, run
 
 DRIVERS = ("microvm", "process")
@@ -113,13 +114,21 @@ def protocols(protocol_server: Server, python: str) -> Aws:
     return Aws(protocol_server, compiled, read_timeout=240)
 
 
+@pytest.fixture(scope="module")
+def registry() -> Iterator[DebianRegistry]:
+    """Debian's registry, which everybody may push to and pull from."""
+    registry = DebianRegistry()
+    yield registry
+    registry.stop()
+
+
 @pytest.fixture
 def own_server() -> Iterator[Callable[..., Server]]:
     """Makes servers that one test may kill, starve or stop."""
     servers: list[Server] = []
 
-    def make(driver: str, name: str, **config: Any) -> Server:
-        server = Server(driver, name, config)
+    def make(driver: str, name: str, environment: dict[str, str] | None = None, **config: Any) -> Server:
+        server = Server(driver, name, config, environment or {})
         servers.append(server)
         return server.start()
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from harness import commands
 from harness.aws import AGENTS, Aws, Runtime
-from harness.commands import run
 from harness.containers import (
     ARCHITECTURE,
     OTHER_ARCHITECTURE,
@@ -32,7 +32,7 @@ from harness.containers import (
 )
 from harness.processes import PeakMemory
 from harness.registry import IDENTITY_TOKEN, PASSWORD, USER, BadRegistry, DebianRegistry, TokenGate
-from harness.server import BINARIES, IMAGES, Server
+from harness.server import BINARIES, IMAGES, Server, run
 from javascript import NODE
 
 # A pull of a small image, beside other tests.
@@ -62,13 +62,6 @@ def refused(aws: Aws, uri: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[DebianRegistry]:
-    registry = DebianRegistry()
-    yield registry
-    registry.stop()
-
-
-@pytest.fixture(scope="module")
 def locked() -> Iterator[DebianRegistry]:
     registry = DebianRegistry(with_password=True)
     yield registry
@@ -89,11 +82,7 @@ def small() -> Image:
 
 
 def _cloud(server: Server) -> Iterator[Aws]:
-    try:
-        yield Aws(server.start(), "PYTHON_3_13")
-        server.stop()
-    finally:
-        server.clean_up()
+    yield from (Aws(started, "PYTHON_3_13") for started in run(server))
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +221,7 @@ def test_an_image_with_musl_and_busybox_runs_as_root_from_an_index(aws: Aws, reg
     runtime = deploy(aws, registry.push(both, "alpine-like"), platformVersion="V2")
     session = runtime.session()
     found = told(session.invoke(b"/etc/passwd"))
-    succeeded = run(session, tries(ATTACKS_BY_ROOT))[0].split()
+    succeeded = commands.run(session, tries(ATTACKS_BY_ROOT))[0].split()
     assert told(session.invoke(b""))["uid"] == ["0"], "the guest runs on"
     session.stop()
     assert not succeeded, f"root of a container can {succeeded}"

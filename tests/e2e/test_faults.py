@@ -246,32 +246,29 @@ class JumpingClock:
 
 
 @pytest.mark.skipif(JumpingClock.LIBRARY is None, reason="needs libfaketime")
-def test_the_clock_jumps(tmp_path: Path) -> None:
+def test_the_clock_jumps(own_server: Callable[..., Server], tmp_path: Path) -> None:
     clock = JumpingClock(tmp_path)
-    server = Server("process", "clock", environment=clock.environment)
-    try:
-        aws = Aws(server.start(), host_python())
-        runtime = aws.deploy(agent_zip("toolbox"), lifecycleConfiguration={"idleRuntimeSessionTimeout": 60})
-        session = runtime.session()
-        session.do("remember", value="kept")
-        # Less than a signature may be off, more than the session may be idle.
-        for offset in ("+4m", "-4m", "+0"):
-            stream = session.start("stream", count=20, delay=0.05)["response"]
-            clock.jump(offset)
-            assert len(stream.read().splitlines()) >= 20, "a stream goes on"
-            assert session.do("recall") == "kept", "no time has passed"
-            assert runtime.session().do("recall") is None
-        for offset in ("+3d", "-3d"):
-            clock.jump(offset)
-            refused = outcome(lambda: session.do("recall"))
-            assert refused == (403, "InvalidSignatureException"), "the caller's clock is off by days"
-            assert server.healthy()
-        clock.jump("+0")
-        assert session.do("recall") == "kept"
-        assert aws.deploy(agent_zip("toolbox")).session().do("recall") is None
-        server.stop()
-    finally:
-        server.clean_up()
+    server = own_server("process", "clock", environment=clock.environment)
+    aws = Aws(server, host_python())
+    runtime = aws.deploy(agent_zip("toolbox"), lifecycleConfiguration={"idleRuntimeSessionTimeout": 60})
+    session = runtime.session()
+    session.do("remember", value="kept")
+    # Less than a signature may be off, more than the session may be idle.
+    for offset in ("+4m", "-4m", "+0"):
+        stream = session.start("stream", count=20, delay=0.05)["response"]
+        clock.jump(offset)
+        assert len(stream.read().splitlines()) >= 20, "a stream goes on"
+        assert session.do("recall") == "kept", "no time has passed"
+        assert runtime.session().do("recall") is None
+    for offset in ("+3d", "-3d"):
+        clock.jump(offset)
+        refused = outcome(lambda: session.do("recall"))
+        assert refused == (403, "InvalidSignatureException"), "the caller's clock is off by days"
+        assert server.healthy()
+    clock.jump("+0")
+    assert session.do("recall") == "kept"
+    assert aws.deploy(agent_zip("toolbox")).session().do("recall") is None
+    server.stop()
 
 
 @contextmanager

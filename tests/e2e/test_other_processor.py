@@ -12,7 +12,7 @@ from harness.aws import AGENTS, Aws
 from harness.containers import ARCHITECTURE, OTHER_ARCHITECTURE, Layer, image
 from harness.metrics import metric
 from harness.registry import DebianRegistry
-from harness.server import BINARIES, IMAGES, SMALL_SANDBOXES, Server
+from harness.server import BINARIES, IMAGES, SMALL_SANDBOXES, Server, run
 from harness.waiting import wait_until
 from test_egress import logged
 
@@ -31,24 +31,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def registry() -> Iterator[DebianRegistry]:
-    registry = DebianRegistry()
-    yield registry
-    registry.stop()
-
-
-@pytest.fixture(scope="module")
 def allowing() -> Iterator[Server]:
     """A server that runs images for the other processor."""
     build = [str(BINARIES / "coracle"), "image", "build", "kernel", "--arch", OTHER_ARCHITECTURE]
     subprocess.run([*build, "--images-dir", str(IMAGES)], check=True, timeout=TIMEOUT)
     sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2}
-    server = Server("microvm", "other", {"containers": {"other_architectures": True}, "sandbox": sandbox})
-    try:
-        yield server.start()
-        server.stop()
-    finally:
-        server.clean_up()
+    config = {"containers": {"other_architectures": True}, "sandbox": sandbox}
+    yield from run(Server("microvm", "other", config))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import processes
 from harness.aws import Aws, agent_zip
 from harness.metrics import metric
 from harness.raw import Signer, signed
@@ -67,7 +66,7 @@ def test_a_session_takes_a_paused_machine_that_knows_the_time(own_server: Callab
         agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", filesystemConfigurations=storage
     )
     ready(server, 1)
-    (pid,) = machines(server)
+    (pid,) = server.machines()
     before = processor_seconds(pid)
     time.sleep(3)
     assert processor_seconds(pid) < before + 0.05, "a paused machine costs processor time"
@@ -94,11 +93,6 @@ def test_a_session_takes_a_paused_machine_that_knows_the_time(own_server: Callab
         assert me[differs] != them[differs], differs
     server.stop()
     server.assert_nothing_left()
-
-
-def machines(server: Server) -> list[int]:
-    """The processes of this server's machines."""
-    return [pid for pid in processes.users_of(server.data / "sandboxes") if "qemu" in processes.command_line(pid)]
 
 
 def processor_seconds(pid: int) -> float:

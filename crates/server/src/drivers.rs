@@ -220,11 +220,16 @@ pub fn qemu_program(architecture: Architecture) -> Result<PathBuf, DriverError> 
         Architecture::Amd64 => "qemu-system-x86",
         Architecture::Arm64 => "qemu-system-arm",
     };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(&program))
-        .find(|candidate| candidate.is_file())
+    program_on_path(&program)
         // A jail shows what it is loaded from, which may be elsewhere.
         .map(|found| found.canonicalize().unwrap_or(found))
         .ok_or(DriverError::NoQemu { program, package })
+}
+
+/// Where a program is on the PATH.
+pub fn program_on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }

@@ -14,7 +14,7 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 #[serde(deny_unknown_fields, default)]
 pub struct JailConfig {
     /// Whether they are.
-    pub mode: JailChoice,
+    pub mode: JailMode,
     /// The first of the user numbers that nobody but microVMs has. It is that of the group of all of them, too.
     pub first_user: u32,
     /// How many there are: one more than microVMs at once.
@@ -23,22 +23,10 @@ pub struct JailConfig {
     pub programs: Vec<PathBuf>,
 }
 
-/// Whether the processes of microVMs are jailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum JailChoice {
-    /// As strongly as the server may.
-    Auto,
-    /// Completely, or the server does not start.
-    Required,
-    /// Not.
-    Off,
-}
-
 impl Default for JailConfig {
     fn default() -> Self {
         Self {
-            mode: JailChoice::Auto,
+            mode: JailMode::Auto,
             // Beyond what distributions and containers give out.
             first_user: 0x7000_0000,
             users: const { NonZeroU32::new(0x0010_0000).unwrap() },
@@ -51,11 +39,7 @@ impl JailConfig {
     /// The settings for machines.
     pub fn settings(&self) -> JailSettings {
         JailSettings {
-            mode: match self.mode {
-                JailChoice::Auto => JailMode::Auto,
-                JailChoice::Required => JailMode::Required,
-                JailChoice::Off => JailMode::Off,
-            },
+            mode: self.mode,
             users: self.first_user..self.first_user.saturating_add(self.users.get()),
             programs: self.programs.clone(),
             launcher: OWN_PROGRAM.into(),

@@ -17,6 +17,8 @@
 //! this stack's: a sandbox that is restored, woken or adopted has a new stack and asks for a new one.
 
 mod answer;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tokens;
 
 use std::convert::Infallible;

@@ -23,7 +23,7 @@ impl Tokens {
             self.0.pop_front();
         }
         let random: [u8; LENGTH] = rand::rng().random();
-        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = hex::encode(random);
         self.0.push_back((token.clone(), now + valid_for));
         token
     }

@@ -19,7 +19,7 @@ use tokio::time::{Duration, Instant};
 use super::*;
 use crate::cable::codec;
 use crate::inside::Door;
-use crate::metadata::SessionCredentials;
+use crate::metadata::testing::Front;
 use crate::notices::notices;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -196,27 +196,6 @@ async fn a_connection_carries_both_ways_and_ends() {
         .await;
 }
 
-#[derive(Debug)]
-struct Somebody;
-
-impl Identity for Somebody {
-    fn role(&self) -> &str {
-        "front"
-    }
-
-    fn account(&self) -> &str {
-        "000000000000"
-    }
-
-    fn region(&self) -> &str {
-        "us-east-1"
-    }
-
-    fn credentials(&self) -> SessionCredentials {
-        unreachable!("nobody asks")
-    }
-}
-
 #[tokio::test]
 async fn the_door_is_there_once_the_sandbox_is_somebody_whatever_is_closed() {
     let (noting, mut noted) = notices();
@@ -233,7 +212,7 @@ async fn the_door_is_there_once_the_sandbox_is_somebody_whatever_is_closed() {
         .await;
     assert!(noted.recv().await.unwrap().contains(&server.to_string()));
     guest.sockets.remove(handle);
-    guest.egress.identify(Arc::new(Somebody));
+    guest.egress.identify(Arc::new(Front));
     let handle = guest.connect(server);
     guest.until(handle, |socket| socket.may_send()).await;
     let mut connection = opened.recv().await.unwrap();
@@ -248,7 +227,7 @@ fn somebody() -> (Guest, mpsc::Receiver<DuplexStream>) {
     let (noting, _noted) = notices();
     let (door, opened) = mpsc::channel(1);
     let guest = Guest::with_door(Rules::default(), Some(door), noting);
-    guest.egress.identify(Arc::new(Somebody));
+    guest.egress.identify(Arc::new(Front));
     (guest, opened)
 }
 

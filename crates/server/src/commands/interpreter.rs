@@ -4,19 +4,12 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use coracle_server::drivers::program_on_path;
 use coracle_types::RuntimeKind;
 use tokio::process::Command;
 
 /// How long a program may take to say its version.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Where a program is on the PATH.
-pub(super) fn program_on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
-}
 
 /// What a program answers to `--version`, if it runs.
 pub(super) async fn version(program: impl AsRef<std::ffi::OsStr>) -> Option<String> {

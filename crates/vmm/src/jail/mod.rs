@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use coracle_types::SandboxId;
 use rustix::thread::UnshareFlags;
+use serde::Deserialize;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -51,7 +52,8 @@ const TRIAL_TIMEOUT: Duration = Duration::from_secs(30);
 static CHOOSING: Mutex<()> = Mutex::new(());
 
 /// Whether machines' processes are jailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum JailMode {
     /// As strongly as this server may.
     #[default]

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use coracle_artifact::images::{ImageError, ImageStore, MICROVM_MODULES};
 use coracle_server::config::{AcceleratorChoice, DriverKind};
+use coracle_server::drivers::program_on_path;
 use coracle_server::{drivers, error_chain};
 use coracle_types::Architecture;
 use coracle_vmm::{Jail, JailError, KvmProbe, KvmVerdict};
 
 use super::Question;
 use super::finding::{Finding, Level};
-use crate::commands::interpreter::{program_on_path, version};
+use crate::commands::interpreter::version;
 use crate::commands::output;
 
 const KVM_DEVICE: &str = "/dev/kvm";

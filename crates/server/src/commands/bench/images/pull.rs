@@ -13,7 +13,7 @@ use super::super::Cause;
 use super::super::deploy;
 use super::super::server::{Server, Setup};
 use crate::commands::client::{Client, Signer};
-use crate::commands::interpreter::program_on_path;
+use coracle_server::drivers::program_on_path;
 
 /// How long `skopeo` or `umoci` may take.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);

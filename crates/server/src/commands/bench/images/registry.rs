@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::super::Cause;
-use crate::commands::interpreter::program_on_path;
+use coracle_server::drivers::program_on_path;
 
 /// What the program is called: by Debian, and by those who make it.
 const PROGRAMS: [&str; 2] = ["docker-registry", "registry"];
