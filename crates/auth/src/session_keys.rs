@@ -4,7 +4,7 @@
 //! ```text
 //! access key id   ASIA…, random
 //! secret          HMAC(server's key, id)
-//! session token   HMAC(server's key, claims) and the claims: id, session, role, end of validity
+//! session token   HMAC(server's key, claims) and the claims: id, session and its beginning, role, end of validity
 //! ```
 //!
 //! So there is nothing to store, to clean up or to steal from the database, and a server that starts anew knows the

@@ -365,10 +365,10 @@ impl Vm {
         // Named after those it was made for. Unlike a migration it leaves memory out, of which all is private here.
         let arguments = json!({"filename": HIBERNATED_STATE, "live": false});
         monitor.execute("xen-save-devices-state", arguments).await?;
-        let state = self.sockets.read(HIBERNATED_STATE, MAX_STATE);
         let (pid, folder) = (self.pid, self.folder.clone());
         memory_work(move || {
-            std::fs::write(folder.join(HIBERNATED_STATE), state?)?;
+            let state = RunFolder::open(&folder)?.read(HIBERNATED_STATE, MAX_STATE)?;
+            std::fs::write(folder.join(HIBERNATED_STATE), state)?;
             own_pages::save(pid, &original, &File::create(folder.join(HIBERNATED_PAGES))?)
         })
         .await
