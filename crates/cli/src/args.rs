@@ -2,8 +2,6 @@
 
 mod configure;
 mod create;
-#[cfg(test)]
-mod documented;
 mod endpoints;
 mod exec;
 mod invoke;

@@ -50,14 +50,20 @@ class Terminal:
         """Presses keys, as a terminal sends them."""
         os.write(self._master, keys.encode())
 
-    def wait_for(self, pattern: str) -> str:
+    def wait_for(self, pattern: str, timeout: float = TIMEOUT) -> str:
         """What was shown and matches, after all that was waited for before."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + timeout
         while not (found := re.compile(pattern).search(self._shown, self._read_up_to)):
             assert time.monotonic() < deadline, f"{pattern!r} did not appear:\n{self._shown}"
             assert self._read(), f"the program ended before {pattern!r} appeared:\n{self._shown}"
         self._read_up_to = found.end()
         return found[0]
+
+    def up_to(self, pattern: str, timeout: float = TIMEOUT) -> str:
+        """All that was shown until then, and what matches."""
+        start = self._read_up_to
+        self.wait_for(pattern, timeout)
+        return self._shown[start : self._read_up_to]
 
     def ended(self) -> int:
         """The exit code."""
