@@ -29,7 +29,7 @@ def hibernated(server: Server, count: int) -> None:
 
 
 def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: Callable[..., Server]) -> None:
-    sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2}
+    sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2, "warm": "1"}
     server = own_server("microvm", "hibernation", sandbox=sandbox)
     runtime = Aws(server, "PYTHON_3_13").deploy(
         agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", filesystemConfigurations=STORAGE
@@ -54,11 +54,15 @@ def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: 
     # On another port.
     runtime = Runtime(Aws(server.start(), "PYTHON_3_13"), runtime.id, runtime.arn)
     session, stopped = runtime.session(session.id), runtime.session(stopped.id)
+    wait_until(
+        "a sandbox to stand ready", lambda: metric(server, "warm_pool_sandboxes", state="ready") == 1, READY_TIMEOUT
+    )
     asked = time.time()
     assert session.do("recall") == "in memory"
     after = session.do("whoami")
     assert (session.do("read", name="note"), session.do("read", name=NOTE)) == ("on disk", "kept")
     assert metric(server, "session_starts_total", origin="woken") >= 1
+    assert metric(server, "session_starts_total", origin="warm") == 0, "it has a sandbox of its own"
     assert (after["pid"], after["hostname"]) == (before["pid"], before["hostname"])
     assert after["random"] != before["random"]
     assert asked - 0.5 < after["time"] < time.time() + 0.5

@@ -48,6 +48,21 @@ def test_tags_and_the_operator_say_how_many_stand_ready(simulated: Server, cloud
     runtime.session(qualifier="prod").start("anything")
     assert started_warm(simulated) == before + 1
     ready(simulated, 4)
+    # A version that half of the sessions begin with has half of the sandboxes, rounded up, as the endpoint's own has.
+    runtime.update(description="second")
+    runtime.wait_for("READY")
+    canary = f"/_coracle/rollout?endpoint={endpoint}"
+    assert signed(signer, "PUT", f"{canary}&version=2&percent=50").status == 200
+    ready(simulated, 5)
+    prod = {pool["version"]: pool["size"] for pool in pools(signer) if pool["endpoint"] == "prod"}
+    assert prod == {"1": "2-3", "2": "2-3"}
+    warm, missed = started_warm(simulated), metric(simulated, "warm_pool_requests_total", outcome="miss")
+    runtime.session(qualifier="prod").start("anything")
+    runtime.session(qualifier="prod").start("anything")
+    assert started_warm(simulated) == warm + 2
+    assert metric(simulated, "warm_pool_requests_total", outcome="miss") == missed
+    assert signed(signer, "DELETE", canary).status == 200
+    ready(simulated, 4)
     refused = signed(signer, "PUT", f"/_coracle/pools?resource={endpoint}&size=many")
     assert refused.status == 400
     runtime.delete_endpoint("prod")

@@ -1,11 +1,9 @@
 //! The supervisor's session directory, in the store.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use coracle_store::{End, NewSession, Store, StoreError, UnixMicros};
 use coracle_supervisor::{
-    Claim, Claimed, Directory, DirectoryError, Hibernated, Left, SessionEnd, SessionInfo,
+    Claim, Claimed, Directory, DirectoryError, Hibernated, Kept, Left, SessionEnd, SessionInfo,
 };
 use coracle_types::{Consumption, Generation, SandboxId, SessionKey, StorageId};
 
@@ -63,8 +61,14 @@ impl Directory for StoreDirectory {
         storages.map_err(failed)
     }
 
-    async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError> {
-        if self.0.mark_ready(session, generation).await.map_err(failed)? {
+    async fn ready(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        sandbox: SandboxId,
+    ) -> Result<(), DirectoryError> {
+        let recorded = self.0.mark_ready(session, generation, sandbox).await;
+        if recorded.map_err(failed)? {
             Ok(())
         } else {
             Err(DirectoryError::OwnedByAnother)
@@ -97,13 +101,12 @@ impl Directory for StoreDirectory {
         &self,
         session: &SessionKey,
         generation: Generation,
-        keep: Duration,
-        used: Consumption,
+        kept: Kept,
     ) -> Result<(), DirectoryError> {
-        let expires_at = UnixMicros::now().after(keep);
+        let expires_at = UnixMicros::now().after(kept.time);
         if self
             .0
-            .hibernate(session, generation, expires_at, used)
+            .hibernate(session, generation, kept.sandbox, expires_at, kept.used)
             .await
             .map_err(failed)?
         {

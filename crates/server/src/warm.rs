@@ -1,6 +1,7 @@
 //! Which endpoints have sandboxes standing ready, and how many.
 //!
-//! An endpoint's tag [`TAG`] says it, else its runtime's, else the operator for all. Whenever the control plane changes
+//! An endpoint's tag [`TAG`] says it, else its runtime's, else the operator for all. Where a share of the sessions begins
+//! with another version, that one has the same share of the sandboxes. Whenever the control plane changes
 //! anything, the whole list is made anew and given to the supervisor, which leaves alone what has not changed.
 
 use std::collections::BTreeMap;
@@ -64,14 +65,14 @@ impl Warmer {
             }
             let found = self
                 .routes
-                .sessions_run(&runtime.owner, &runtime.id, &endpoint.name);
+                .sessions_begin_with(&runtime.owner, &runtime.id, &endpoint.name);
             // One that has just gone, or is not ready, is looked at again after the next change.
-            if let Ok(session) = found.await {
+            for (session, percent) in found.await.unwrap_or_default() {
                 wanted.push(PoolSpec {
-                    runtime: runtime.id,
-                    endpoint: endpoint.name,
+                    runtime: runtime.id.clone(),
+                    endpoint: endpoint.name.clone(),
                     session,
-                    size,
+                    size: size.share(percent),
                 });
             }
         }

@@ -32,8 +32,8 @@ pub enum Hibernated<'a> {
 }
 
 impl Store {
-    /// Records that a session has been hibernated, when it is to be forgotten, and what its sandbox used. False when the generation is no
-    /// longer the session's.
+    /// Records that a session has been hibernated, in which sandbox, when it is to be forgotten, and what that sandbox
+    /// used. False when the generation is no longer the session's.
     ///
     /// # Errors
     /// When the database fails.
@@ -41,13 +41,14 @@ impl Store {
         &self,
         key: &SessionKey,
         generation: Generation,
+        sandbox: SandboxId,
         expires_at: UnixMicros,
         used: Consumption,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let changed = sqlx::query(
             "UPDATE session SET state = 'HIBERNATED', expires_at = $5, run_micros = run_micros + $6,
-                    cpu_micros = cpu_micros + $7, memory_mib_seconds = memory_mib_seconds + $8
+                    cpu_micros = cpu_micros + $7, memory_mib_seconds = memory_mib_seconds + $8, sandbox = $9
              WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3 AND generation = $4",
         )
         .bind(key.runtime.as_str())
@@ -58,6 +59,7 @@ impl Store {
         .bind(row::micros(used.time))
         .bind(row::micros(used.cpu))
         .bind(row::signed(used.memory_mib_seconds))
+        .bind(sandbox.to_string())
         .execute(&mut *transaction)
         .await?
         .rows_affected();

@@ -32,7 +32,7 @@ pub struct NewSession {
     pub key: SessionKey,
     /// The version it will run until it ends.
     pub version: VersionNumber,
-    /// The sandbox it will run in.
+    /// The sandbox it will run in, unless it turns out to be another one once it is ready.
     pub sandbox: SandboxId,
     /// Whether its version gives it a storage.
     pub wants_storage: bool,
@@ -148,20 +148,26 @@ impl Store {
         }))
     }
 
-    /// Records that a session has answered. False when the generation is no longer the session's.
+    /// Records that a session has answered, and in which sandbox it runs. False when the generation is no longer the session's.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn mark_ready(&self, key: &SessionKey, generation: Generation) -> Result<bool, StoreError> {
+    pub async fn mark_ready(
+        &self,
+        key: &SessionKey,
+        generation: Generation,
+        sandbox: SandboxId,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.write().await?;
         let changed = sqlx::query(
-            "UPDATE session SET state = 'READY'
+            "UPDATE session SET state = 'READY', sandbox = $5
              WHERE runtime_id = $1 AND endpoint = $2 AND session_id = $3 AND generation = $4",
         )
         .bind(key.runtime.as_str())
         .bind(key.endpoint.as_str())
         .bind(key.session.as_str())
         .bind(generation.0)
+        .bind(sandbox.to_string())
         .execute(&mut *transaction)
         .await?
         .rows_affected();

@@ -33,7 +33,7 @@ pub struct Claim<'a> {
     pub session: &'a SessionKey,
     /// The version it runs.
     pub version: VersionNumber,
-    /// The sandbox it runs in.
+    /// The sandbox it runs in, unless it turns out to be another one once it is ready.
     pub sandbox: SandboxId,
     /// Whether that version gives it a storage.
     pub wants_storage: bool,
@@ -66,6 +66,17 @@ pub struct Left {
     pub usable: bool,
 }
 
+/// What is kept of a session that is hibernated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The sandbox it ran in.
+    pub sandbox: SandboxId,
+    /// For so long.
+    pub time: Duration,
+    /// What that sandbox used.
+    pub used: Consumption,
+}
+
 /// Hibernated sessions.
 #[derive(Debug, Clone, Copy)]
 pub enum Hibernated<'a> {
@@ -87,8 +98,7 @@ pub trait Directory: Send + Sync + 'static {
     /// When the session belongs to another server, or the directory fails.
     async fn claim(&self, claim: Claim<'_>) -> Result<Claimed, DirectoryError>;
 
-    /// Records that the session has been hibernated, so that whoever claims it next goes on from that; it is to be
-    /// forgotten after so long. Its sandbox used so much.
+    /// Records that the session has been hibernated, so that whoever claims it next goes on from that.
     ///
     /// # Errors
     /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one.
@@ -96,8 +106,7 @@ pub trait Directory: Send + Sync + 'static {
         &self,
         session: &SessionKey,
         generation: Generation,
-        keep: Duration,
-        used: Consumption,
+        kept: Kept,
     ) -> Result<(), DirectoryError>;
 
     /// Ends hibernated sessions and returns the sandboxes they have left.
@@ -112,11 +121,16 @@ pub trait Directory: Send + Sync + 'static {
     /// When the directory fails.
     async fn storages(&self) -> Result<Vec<StorageId>, DirectoryError>;
 
-    /// Records that the session serves requests.
+    /// Records that the session serves requests, and in which sandbox.
     ///
     /// # Errors
     /// [`DirectoryError::OwnedByAnother`] when the generation is not the current one: the session must end.
-    async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError>;
+    async fn ready(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        sandbox: SandboxId,
+    ) -> Result<(), DirectoryError>;
 
     /// Gives the session back and records how it ended; `used` is what its last sandbox used. Does nothing when the generation is an older one.
     ///

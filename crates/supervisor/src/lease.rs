@@ -109,7 +109,7 @@ impl Lease {
 
     /// The session's sandbox.
     pub fn sandbox(&self) -> SandboxId {
-        self.session.sandbox
+        self.session.sandbox()
     }
 
     /// Whether this request waited for the session's start.
@@ -185,7 +185,7 @@ impl std::fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("session", &self.session.key)
             .field("version", &self.session.version)
-            .field("sandbox", &self.session.sandbox)
+            .field("sandbox", &self.session.sandbox())
             .finish_non_exhaustive()
     }
 }

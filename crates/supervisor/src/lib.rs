@@ -29,7 +29,7 @@ pub mod testing;
 mod tests;
 
 pub use connection::{AgentConnection, ConnectError};
-pub use directory::{Claim, Claimed, Directory, DirectoryError, Hibernated, Left};
+pub use directory::{Claim, Claimed, Directory, DirectoryError, Hibernated, Kept, Left};
 pub use guest::GuestError;
 pub use lease::{Lease, RunningCommand};
 pub use logs::{LogBudget, LogEntry, LogFiles, LogFilesConfig, LogLine, LogQuery, LogSink};

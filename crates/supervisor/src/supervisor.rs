@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
-use coracle_types::{RuntimeId, SandboxId, SessionKey};
+use coracle_types::{RuntimeId, SessionKey};
 use futures::future::join_all;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use crate::pool::{PoolInfo, PoolSpec, PoolTotals, Pools, refill};
 use crate::session::life::Verdict;
 use crate::session::{
     AcquireError, AcquireReply, Cap, CapOf, CapReached, Command, Context, HibernationTotals, Orphan,
-    SessionHandle, SessionInfo, SessionSpec, SessionTask,
+    SessionHandle, SessionInfo, SessionSpec, SessionTask, Shared,
 };
 
 /// How often a request that met a session in its last moment looks again.
@@ -100,7 +100,6 @@ pub struct Supervisor {
 struct Inner {
     context: Arc<Context>,
     table: Arc<Mutex<Table>>,
-    pools: Pools,
     /// The start of the task that fills them.
     refilling: Once,
     tasks: TaskTracker,
@@ -124,6 +123,7 @@ impl Supervisor {
             driver,
             directory,
             logs,
+            pools: Pools::default(),
             boots: Semaphore::new(config.concurrent_boots.max(1)),
             refills: Semaphore::new((config.concurrent_boots / 2).max(1)),
             starts: watch::Sender::new(0),
@@ -136,7 +136,6 @@ impl Supervisor {
             inner: Arc::new(Inner {
                 context,
                 table: Arc::default(),
-                pools: Pools::default(),
                 refilling: Once::new(),
                 tasks: TaskTracker::new(),
             }),
@@ -262,7 +261,7 @@ impl Supervisor {
         if !inner.context.driver.can_pause() || self.table().draining {
             return;
         }
-        inner.pools.set(wanted);
+        inner.context.pools.set(wanted);
         inner.refilling.call_once(|| {
             let table = Arc::clone(&inner.table);
             let limit = inner.context.config.max_sessions;
@@ -271,23 +270,19 @@ impl Supervisor {
                 Some(_) => 0,
                 None => limit.saturating_sub(lock(&table).sessions.len()),
             };
-            let (context, pools, tasks) = (
-                Arc::clone(&inner.context),
-                inner.pools.clone(),
-                inner.tasks.clone(),
-            );
-            inner.tasks.spawn(refill(context, pools, tasks, room));
+            let (context, tasks) = (Arc::clone(&inner.context), inner.tasks.clone());
+            inner.tasks.spawn(refill(context, tasks, room));
         });
     }
 
     /// Every pool, in no particular order.
     pub fn pools(&self) -> Vec<PoolInfo> {
-        self.inner.pools.list()
+        self.inner.context.pools.list()
     }
 
     /// How often sessions found a sandbox ready, since the server started.
     pub fn pool_totals(&self) -> PoolTotals {
-        self.inner.pools.totals()
+        self.inner.context.pools.totals()
     }
 
     /// Ends hibernated sessions and removes what is kept of them. Returns how many there were.
@@ -401,7 +396,7 @@ impl Supervisor {
             let drain = Command::Drain { deadline, stays };
             session.commands.send(drain).await.ok();
         }
-        self.inner.pools.close();
+        self.inner.context.pools.close();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
     }
@@ -427,16 +422,14 @@ impl Supervisor {
         }
         if let Some(available) = self.inner.context.shortage() {
             // Those that stand ready give theirs back.
-            self.inner.pools.sessions_changed();
+            self.inner.context.pools.sessions_changed();
             return Err(AcquireError::OutOfMemory { available });
         }
-        let taken = self.inner.pools.take(key, spec);
         let (task, handle) = SessionTask::new(
             Arc::clone(&self.inner.context),
             key.clone(),
             Arc::clone(spec),
             request,
-            taken,
         );
         self.spawn(&mut table, task, handle);
         Ok(None)
@@ -444,13 +437,12 @@ impl Supervisor {
 
     /// Puts a session into the table and lets its task run.
     fn spawn(&self, table: &mut Table, mut task: SessionTask, handle: SessionHandle) {
-        let (key, sandbox) = (handle.shared.key.clone(), handle.shared.sandbox);
-        table.sessions.insert(key.clone(), handle);
+        let session = Arc::clone(&handle.shared);
+        table.sessions.insert(session.key.clone(), handle);
         let listed = Listed {
             table: Arc::clone(&self.inner.table),
-            key,
-            sandbox,
-            pools: self.inner.pools.clone(),
+            session,
+            pools: self.inner.context.pools.clone(),
         };
         self.inner.tasks.spawn(async move {
             // Dropped before the task and its queue of commands, even in a panic: whoever is left without an
@@ -482,8 +474,7 @@ async fn stop(session: &SessionHandle, why: Verdict) -> Result<(), StopError> {
 /// A session's place in the table, given up when dropped.
 struct Listed {
     table: Arc<Mutex<Table>>,
-    key: SessionKey,
-    sandbox: SandboxId,
+    session: Arc<Shared>,
     pools: Pools,
 }
 
@@ -492,10 +483,10 @@ impl Drop for Listed {
         let mut table = lock(&self.table);
         if table
             .sessions
-            .get(&self.key)
-            .is_some_and(|session| session.shared.sandbox == self.sandbox)
+            .get(&self.session.key)
+            .is_some_and(|listed| Arc::ptr_eq(&listed.shared, &self.session))
         {
-            table.sessions.remove(&self.key);
+            table.sessions.remove(&self.session.key);
         }
         drop(table);
         self.pools.sessions_changed();

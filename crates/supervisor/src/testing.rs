@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::{
-    Claim, Claimed, Directory, DirectoryError, Hibernated, Left, LogLine, LogSink, SessionEnd, SessionInfo,
+    Claim, Claimed, Directory, DirectoryError, Hibernated, Kept, Left, LogLine, LogSink, SessionEnd,
+    SessionInfo,
 };
 
 /// What happened to a session's ownership.
@@ -137,24 +138,23 @@ impl Directory for MemoryDirectory {
         &self,
         session: &SessionKey,
         generation: Generation,
-        keep: Duration,
-        used: Consumption,
+        kept: Kept,
     ) -> Result<(), DirectoryError> {
         let mut state = lock(&self.state);
         if state.current.get(session) != Some(&Some(generation)) {
             return Err(DirectoryError::OwnedByAnother);
         }
         state.current.remove(session);
-        let (version, sandbox, began) = state.running[session];
-        let expires = Instant::now() + keep;
+        let (version, _, began) = state.running[session];
+        let expires = Instant::now() + kept.time;
         state.hibernated.insert(
             session.clone(),
             HibernatedSession {
                 version,
-                sandbox,
+                sandbox: kept.sandbox,
                 began,
                 expires,
-                used,
+                used: kept.used,
             },
         );
         state
@@ -176,7 +176,12 @@ impl Directory for MemoryDirectory {
         Ok(left.map(|(_, hibernated)| hibernated.sandbox).collect())
     }
 
-    async fn ready(&self, session: &SessionKey, generation: Generation) -> Result<(), DirectoryError> {
+    async fn ready(
+        &self,
+        session: &SessionKey,
+        generation: Generation,
+        _sandbox: SandboxId,
+    ) -> Result<(), DirectoryError> {
         let mut state = lock(&self.state);
         if state.current.get(session) != Some(&Some(generation)) {
             return Err(DirectoryError::OwnedByAnother);

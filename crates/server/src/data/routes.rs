@@ -138,15 +138,30 @@ impl Routes {
         self.changed.notified().await;
     }
 
-    /// What sessions of an endpoint run.
-    pub(crate) async fn sessions_run(
+    /// What sessions of an endpoint begin with, and the share of them that does, in percent. The endpoint's version comes
+    /// first, then its canary, if that can be served.
+    ///
+    /// # Errors
+    /// When the endpoint serves nothing.
+    pub(crate) async fn sessions_begin_with(
         &self,
         owner: &Owner,
         runtime: &RuntimeId,
         endpoint: &EndpointName,
-    ) -> Result<Arc<SessionSpec>, Error> {
+    ) -> Result<Vec<(Arc<SessionSpec>, u8)>, Error> {
         let served = self.find(owner, runtime, endpoint, None).await?;
-        Ok(Arc::clone(&served.spec))
+        let spec = Arc::clone(&served.spec);
+        let canary = served.canary.filter(|canary| canary.version != spec.version);
+        let Some(Canary { version, percent }) = canary else {
+            return Ok(vec![(spec, 100)]);
+        };
+        let percent = percent.get();
+        let found = self.find(owner, runtime, endpoint, Some(version)).await;
+        Ok(match found {
+            Ok(canary) => vec![(spec, 100 - percent), (Arc::clone(&canary.spec), percent)],
+            // Passed over, as it is when a session begins.
+            Err(_) => vec![(spec, 100)],
+        })
     }
 
     /// The version that a session of this endpoint would begin with now.
@@ -433,17 +448,12 @@ impl Serving for Routes {
         });
         let mut agents = Vec::new();
         for (runtime, endpoint) in endpoints {
-            let found = self.find(&runtime.owner, &runtime.id, &endpoint.name, None).await;
+            let found = self
+                .sessions_begin_with(&runtime.owner, &runtime.id, &endpoint.name)
+                .await;
             // One that has just gone, or is not ready, serves nothing.
-            let Ok(served) = found else { continue };
-            agents.push(served.spec.agent.clone());
-            if let Some(canary) = served.canary {
-                let version = Some(canary.version);
-                let found = self
-                    .find(&runtime.owner, &runtime.id, &endpoint.name, version)
-                    .await;
-                agents.extend(found.map(|served| served.spec.agent.clone()));
-            }
+            let served = found.unwrap_or_default();
+            agents.extend(served.iter().map(|(spec, _)| spec.agent.clone()));
         }
         agents
     }

@@ -62,7 +62,7 @@ async fn an_old_generation_changes_nothing() {
     let store = &fixture.store;
     let new = session_of(&fixture.ready("hello").await, 1);
     let first = granted(store, &new).await;
-    assert!(store.mark_ready(&new.key, first).await.unwrap());
+    assert!(store.mark_ready(&new.key, first, new.sandbox).await.unwrap());
     assert!(
         store
             .end(&new.key, first, End::plain("idle"), at(20))
@@ -73,7 +73,7 @@ async fn an_old_generation_changes_nothing() {
 
     let second = granted(store, &new).await;
     assert!(second > first);
-    assert!(!store.mark_ready(&new.key, first).await.unwrap());
+    assert!(!store.mark_ready(&new.key, first, new.sandbox).await.unwrap());
     assert!(
         !store
             .end(&new.key, first, End::plain("late"), at(30))
@@ -170,7 +170,13 @@ async fn a_session_is_adopted_once_and_lives_on_under_a_new_generation() {
     let fixture = Fixture::new().await;
     let new = session_of(&fixture.ready("hello").await, 1);
     let first = granted(&fixture.store, &new).await;
-    assert!(fixture.store.mark_ready(&new.key, first).await.unwrap());
+    assert!(
+        fixture
+            .store
+            .mark_ready(&new.key, first, new.sandbox)
+            .await
+            .unwrap()
+    );
     let fixture = fixture.reopen().await;
     let store = &fixture.store;
     let second = store.adopt(&new.key, first).await.unwrap().unwrap();
@@ -259,7 +265,12 @@ async fn what_a_session_used_adds_up_over_its_sandboxes_and_is_found_in_history(
     let id = fixture.ready("hello").await;
     let new = session_of(&id, 1);
     let first = granted(store, &new).await;
-    assert!(store.hibernate(&new.key, first, at(100), used(3)).await.unwrap());
+    assert!(
+        store
+            .hibernate(&new.key, first, new.sandbox, at(100), used(3))
+            .await
+            .unwrap()
+    );
     let Claim::Granted(taken) = store.claim(&new, at(30)).await.unwrap() else {
         panic!("nobody owns it")
     };
@@ -304,7 +315,7 @@ async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
     assert!(
         fixture
             .store
-            .hibernate(&new.key, first, at(100), Consumption::default())
+            .hibernate(&new.key, first, new.sandbox, at(100), Consumption::default())
             .await
             .unwrap()
     );
@@ -332,7 +343,7 @@ async fn a_hibernated_session_outlives_its_server_and_is_taken_over_once() {
     assert_eq!((session.sandbox, session.started_at), (again.sandbox, at(10)));
     assert!(
         !store
-            .hibernate(&new.key, first, at(100), Consumption::default())
+            .hibernate(&new.key, first, new.sandbox, at(100), Consumption::default())
             .await
             .unwrap()
     );
@@ -352,7 +363,7 @@ async fn a_session_has_an_address_while_somebody_owns_it() {
     assert!(store.session_at(&address).await.unwrap().is_some());
     assert!(
         store
-            .hibernate(&new.key, adopted, at(100), Consumption::default())
+            .hibernate(&new.key, adopted, new.sandbox, at(100), Consumption::default())
             .await
             .unwrap()
     );
@@ -394,7 +405,7 @@ async fn an_agents_own_id_leads_to_its_session_until_that_ends() {
     let adopted = store.adopt(&new.key, generation).await.unwrap().unwrap();
     assert!(
         store
-            .hibernate(&new.key, adopted, at(100), Consumption::default())
+            .hibernate(&new.key, adopted, new.sandbox, at(100), Consumption::default())
             .await
             .unwrap()
     );
@@ -427,7 +438,7 @@ async fn what_is_outdated_is_handed_over_as_useless() {
     let first = granted(store, &new).await;
     assert!(
         store
-            .hibernate(&new.key, first, at(15), Consumption::default())
+            .hibernate(&new.key, first, new.sandbox, at(15), Consumption::default())
             .await
             .unwrap()
     );
@@ -448,7 +459,13 @@ async fn hibernated_sessions_end_one_by_one_or_with_their_runtime_or_time() {
         let generation = granted(store, new).await;
         assert!(
             store
-                .hibernate(&new.key, generation, at(expires), Consumption::default())
+                .hibernate(
+                    &new.key,
+                    generation,
+                    new.sandbox,
+                    at(expires),
+                    Consumption::default()
+                )
                 .await
                 .unwrap()
         );

@@ -90,7 +90,13 @@ async fn what_is_unused_for_long_is_forgotten_but_not_while_the_session_is_there
     let late = at(10).after(SESSION_STORAGE_KEPT);
     assert_eq!(store.session_storages(late).await.unwrap(), [storage]);
     let expires_at = late.after(SESSION_STORAGE_KEPT);
-    let hibernated = store.hibernate(&new.key, begun.generation, expires_at, Consumption::default());
+    let hibernated = store.hibernate(
+        &new.key,
+        begun.generation,
+        new.sandbox,
+        expires_at,
+        Consumption::default(),
+    );
     assert!(hibernated.await.unwrap());
     let woken = claim(store, &new, late).await;
     assert_eq!(woken.storage, Some(storage), "it is in use by what goes on");

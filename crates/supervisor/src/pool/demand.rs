@@ -42,6 +42,15 @@ impl PoolSize {
     pub fn max(self) -> usize {
         self.max
     }
+
+    /// So many percent of both, rounded up: whoever has a share at all finds a sandbox.
+    pub fn share(self, percent: u8) -> Self {
+        let part = |whole: usize| (whole * usize::from(percent)).div_ceil(100);
+        Self {
+            min: part(self.min),
+            max: part(self.max),
+        }
+    }
 }
 
 impl FromStr for PoolSize {
@@ -157,6 +166,16 @@ mod tests {
                 prop_assert!(size.min <= size.max && size.max <= LARGEST);
                 prop_assert_eq!(size.to_string().parse::<PoolSize>().unwrap(), size);
             }
+        }
+
+        #[test]
+        fn shares_add_up_to_a_pool_or_one_more(min in 0usize..LARGEST, more in 0usize..20, percent in 1u8..=100) {
+            let size = PoolSize { min, max: min + more };
+            let (one, other) = (size.share(percent), size.share(100 - percent));
+            prop_assert!([0, 1].contains(&(one.min + other.min - size.min)));
+            prop_assert!([0, 1].contains(&(one.max + other.max - size.max)));
+            prop_assert_eq!(one.max > 0, size.max > 0);
+            prop_assert_eq!(other.max > 0, size.max > 0 && percent < 100);
         }
 
         #[test]

@@ -7,13 +7,13 @@
 //!                                                                        └─ too many, or of another version: destroyed
 //! ```
 //!
-//! There is one pool for each endpoint that wants one. Who wants one, and of what size, is said all at once by
-//! [`Pools::set`]; the size follows the demand ([`demand`]). One task, [`refill`], decides what is missing and what is
+//! There is one pool for each version that sessions of an endpoint begin with, where the endpoint wants that. Which
+//! ones, and of what size, is said all at once by [`Pools::set`]; the size follows the demand ([`demand`]). One task, [`refill`], decides what is missing and what is
 //! too much. Each sandbox has a task of its own, [`ready`], which owns it from its boot until it is taken or destroyed.
 //!
 //! A ready sandbox is paused: it costs memory, but no processor time. It is told the time and given fresh entropy
 //! when it is taken. A session takes one only when it runs exactly what the pool was filled for, so a pool that lags
-//! behind a change is of no harm.
+//! behind a change is of no harm. One that wakes from hibernation has its own and takes none.
 //!
 //! **Who comes first.** Sandboxes in pools count as sessions towards the maximum, and give way to real ones. Refilling
 //! waits, though not for ever, until no session is being started.
@@ -50,7 +50,7 @@ pub struct PoolSpec {
     pub runtime: RuntimeId,
     /// At which endpoint.
     pub endpoint: EndpointName,
-    /// What its sessions run now.
+    /// What they run.
     pub session: Arc<SessionSpec>,
     /// How many sandboxes it holds.
     pub size: PoolSize,
@@ -84,7 +84,7 @@ pub struct PoolTotals {
     pub misses: u64,
 }
 
-type PoolKey = (RuntimeId, EndpointName);
+type PoolKey = (RuntimeId, EndpointName, VersionNumber);
 
 /// All pools of a server. Cheap to clone.
 #[derive(Clone, Default)]
@@ -134,13 +134,12 @@ pub(crate) struct Taken {
 }
 
 impl Pools {
-    /// What is wanted from now on. Pools that are not are given up, and those of another version or environment are
-    /// filled anew.
+    /// What is wanted from now on. Pools that are not are given up, and those of another environment are filled anew.
     pub(crate) fn set(&self, wanted: Vec<PoolSpec>) {
         let mut state = self.state();
         let mut former = std::mem::take(&mut state.pools);
         for spec in wanted {
-            let key = (spec.runtime, spec.endpoint);
+            let key = (spec.runtime, spec.endpoint, spec.session.version);
             let kept = former
                 .remove(&key)
                 .filter(|pool| runs_the_same(&pool.spec, &spec.session));
@@ -159,13 +158,17 @@ impl Pools {
     /// A session of this endpoint begins, and takes a sandbox if one stands ready for it.
     pub(crate) fn take(&self, session: &SessionKey, spec: &SessionSpec) -> Option<Taken> {
         let mut state = self.state();
-        let pool = state
-            .pools
-            .get_mut(&(session.runtime.clone(), session.endpoint.clone()))?;
-        pool.demand.session_began(Instant::now());
-        let taken = runs_the_same(&pool.spec, spec)
-            .then(|| pool.hand_over())
-            .flatten();
+        let key = (session.runtime.clone(), session.endpoint.clone(), spec.version);
+        let taken = if let Some(pool) = state.pools.get_mut(&key) {
+            pool.demand.session_began(Instant::now());
+            runs_the_same(&pool.spec, spec)
+                .then(|| pool.hand_over())
+                .flatten()
+        } else if state.has_pool_at(session) {
+            None
+        } else {
+            return None;
+        };
         match taken {
             Some(_) => state.totals.hits += 1,
             None => state.totals.misses += 1,
@@ -183,10 +186,10 @@ impl Pools {
     /// Every pool, in no particular order.
     pub(crate) fn list(&self) -> Vec<PoolInfo> {
         let now = Instant::now();
-        let describe = |((runtime, endpoint), pool): (&PoolKey, &Pool)| PoolInfo {
+        let describe = |((runtime, endpoint, version), pool): (&PoolKey, &Pool)| PoolInfo {
             runtime: runtime.clone(),
             endpoint: endpoint.clone(),
-            version: pool.spec.version,
+            version: *version,
             size: pool.size,
             wanted: pool.demand.wanted(pool.size, now),
             ready: pool.ready.len(),
@@ -207,6 +210,13 @@ impl Pools {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_pool_at(&self, session: &SessionKey) -> bool {
+        let mut keys = self.pools.keys();
+        keys.any(|(runtime, endpoint, _)| *runtime == session.runtime && *endpoint == session.endpoint)
     }
 }
 
@@ -246,5 +256,5 @@ impl Pool {
 
 /// Whether a sandbox made for one of them serves the other.
 fn runs_the_same(one: &SessionSpec, other: &SessionSpec) -> bool {
-    one.version == other.version && one.agent == other.agent
+    one.agent == other.agent
 }

@@ -78,7 +78,8 @@ impl Ready {
 pub(super) struct Request(pub(super) oneshot::Sender<Ready>);
 
 /// Makes a sandbox for a pool and keeps it until it is taken, ends, or is wanted no more.
-pub(super) async fn keep(context: Arc<Context>, pools: Pools, place: Place, spec: Arc<SessionSpec>) {
+pub(super) async fn keep(context: Arc<Context>, place: Place, spec: Arc<SessionSpec>) {
+    let pools = &context.pools;
     let sandbox = SandboxId::new();
     let starting = Starting {
         pools: pools.clone(),
@@ -103,7 +104,7 @@ pub(super) async fn keep(context: Arc<Context>, pools: Pools, place: Place, spec
         tokio::select! {
             how = reached.machine.ended() => {
                 tracing::warn!(%sandbox, how, "a sandbox of a pool ended by itself; another is made");
-                place.change(&pools, |pool| pool.ready.retain(|standing| standing.sandbox != sandbox));
+                place.change(pools, |pool| pool.ready.retain(|standing| standing.sandbox != sandbox));
             }
             asked = asked => if let Ok(Request(give)) = asked {
                 match give.send(Ready(reached)) {
@@ -199,8 +200,8 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (runtime, endpoint) = &self.key;
-        write!(f, "{runtime}/{endpoint}")
+        let (runtime, endpoint, version) = &self.key;
+        write!(f, "{runtime}/{endpoint}, version {version}")
     }
 }
 

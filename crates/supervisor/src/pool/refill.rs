@@ -6,22 +6,18 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::ready::{Place, keep};
-use super::{Pool, Pools, State};
+use super::{Pool, State};
 use crate::session::{Context, SessionSpec};
 
 /// Works until the pools are closed. `room` says how many sandboxes the pools may have together.
-pub(crate) async fn refill(
-    context: Arc<Context>,
-    pools: Pools,
-    tasks: TaskTracker,
-    room: impl Fn() -> usize + Send,
-) {
+pub(crate) async fn refill(context: Arc<Context>, tasks: TaskTracker, room: impl Fn() -> usize + Send) {
+    let pools = &context.pools;
     loop {
         // Asked before the pools are locked: whoever takes from them has locked the sessions.
         let (room, now) = (room(), Instant::now());
         let Plan { starts, look_again } = plan(&mut pools.state(), room, now);
         for (place, spec) in starts {
-            tasks.spawn(keep(Arc::clone(&context), pools.clone(), place, spec));
+            tasks.spawn(keep(Arc::clone(&context), place, spec));
         }
         let next_look = async {
             match look_again {

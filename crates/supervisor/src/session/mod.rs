@@ -81,6 +81,7 @@ use crate::driver::{AgentSpec, Driver, MemoryUse, Origin};
 use crate::lease::Lease;
 use crate::logs::LogSink;
 use crate::memory::MemoryReserve;
+use crate::pool::Pools;
 use crate::role::Role;
 use crate::supervisor::SupervisorConfig;
 
@@ -220,6 +221,7 @@ pub(crate) struct Context {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) directory: Arc<dyn Directory>,
     pub(crate) logs: Arc<dyn LogSink>,
+    pub(crate) pools: Pools,
     pub(crate) config: SupervisorConfig,
     /// One permit for each boot under way.
     pub(crate) boots: Semaphore,
@@ -271,7 +273,6 @@ impl Drop for StartUnderWay {
 pub(crate) struct Shared {
     pub(crate) key: SessionKey,
     pub(crate) version: VersionNumber,
-    pub(crate) sandbox: SandboxId,
     pub(crate) agent_port: u16,
     /// Ends its sandbox without asking the agent.
     pub(crate) kill: CancellationToken,
@@ -285,6 +286,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug, Clone, Copy)]
 struct Published {
+    sandbox: SandboxId,
     state: SessionState,
     last_request: Instant,
     requests: usize,
@@ -298,6 +300,7 @@ impl Shared {
         let age = jiff::SignedDuration::try_from(age).unwrap_or_default();
         let now = Timestamp::now();
         let published = Published {
+            sandbox,
             state: SessionState::Starting,
             last_request: Instant::now(),
             requests: 0,
@@ -312,7 +315,6 @@ impl Shared {
             runtime_caps: spec.runtime_caps,
             kill: CancellationToken::new(),
             version: spec.version,
-            sandbox,
             agent_port: spec.agent.port,
             started: now.saturating_sub(age).unwrap_or(now),
             published: Mutex::new(published),
@@ -322,6 +324,7 @@ impl Shared {
 
     pub(crate) fn info(&self) -> SessionInfo {
         let Published {
+            sandbox,
             state,
             last_request,
             requests,
@@ -334,7 +337,7 @@ impl Shared {
             key: self.key.clone(),
             account: self.account.clone(),
             version: self.version,
-            sandbox: self.sandbox,
+            sandbox,
             state,
             started: self.started,
             last_used: Timestamp::now().saturating_sub(unused).unwrap_or(self.started),
@@ -345,6 +348,11 @@ impl Shared {
             runtime_caps: self.runtime_caps,
             phases,
         }
+    }
+
+    /// What it runs in; until its sandbox is there, the one that would be made for it.
+    pub(crate) fn sandbox(&self) -> SandboxId {
+        self.published().sandbox
     }
 
     /// How the session ended, once it has.

@@ -26,7 +26,6 @@ use crate::driver::Machine;
 use crate::guest::Guest;
 use crate::lease::{Lease, Usage};
 use crate::logs::SessionLog;
-use crate::pool::Taken;
 use crate::probe;
 use crate::session::meter::Meter;
 use ending::{NEWS_TIMEOUT, power_off_timeout, shut_down, why_closed};
@@ -52,8 +51,6 @@ pub(crate) struct SessionTask {
     /// What earlier sandboxes of this session used.
     used_before: Consumption,
     meter: Meter,
-    /// A sandbox from a pool.
-    taken: Option<Taken>,
     /// The session that it takes over.
     orphan: Option<Orphan>,
     /// Whether that one's agent was busy by its own word when it was last heard of.
@@ -69,20 +66,16 @@ struct Running<'a> {
 }
 
 impl SessionTask {
-    /// A session that has not begun, with the request that it begins for and perhaps a sandbox from a pool, and the
-    /// handle to it.
+    /// A session that has not begun, with the request that it begins for, and the handle to it.
     pub(crate) fn new(
         context: Arc<Context>,
         key: SessionKey,
         spec: Arc<SessionSpec>,
         first: AcquireReply,
-        taken: Option<Taken>,
     ) -> (Self, SessionHandle) {
-        let sandbox = taken.as_ref().map_or_else(SandboxId::new, |taken| taken.sandbox);
-        let (mut task, handle) = Self::of_sandbox(context, key, spec, sandbox, Duration::ZERO);
+        let (mut task, handle) = Self::of_sandbox(context, key, spec, SandboxId::new(), Duration::ZERO);
         task.life.request_began(Instant::now());
         task.waiting.push(first);
-        task.taken = taken;
         (task, handle)
     }
 
@@ -128,7 +121,6 @@ impl SessionTask {
             phases: StartPhases::default(),
             used_before: Consumption::default(),
             meter: Meter::new(now),
-            taken: None,
             orphan: None,
             was_busy: false,
         };
@@ -137,7 +129,7 @@ impl SessionTask {
 
     /// The whole life of the session. When this returns, nothing of it is left but commands without an answer.
     pub(crate) async fn run(&mut self) {
-        tracing::debug!(session = %self.shared.key, sandbox = %self.shared.sandbox, "session begins");
+        tracing::debug!(session = %self.shared.key, sandbox = %self.shared.sandbox(), "session begins");
         let (context, shared, spec) = (
             Arc::clone(&self.context),
             Arc::clone(&self.shared),
@@ -159,7 +151,7 @@ impl SessionTask {
                     let claim = Claim {
                         session: &shared.key,
                         version: shared.version,
-                        sandbox: shared.sandbox,
+                        sandbox: shared.sandbox(),
                         wants_storage,
                     };
                     directory.claim(claim).await
@@ -183,14 +175,14 @@ impl SessionTask {
                 .unwrap_or_else(|| SessionEnd::plain(&reason))
         };
         if matches!(reason, EndReason::Left) {
-            tracing::debug!(session = %shared.key, sandbox = %shared.sandbox, "session is left to the next server");
+            tracing::debug!(session = %shared.key, sandbox = %shared.sandbox(), "session is left to the next server");
             return;
         }
         if let Err(error) = self.give_back(generation, &end).await {
             let error: &dyn Error = &error;
             tracing::warn!(session = %shared.key, error, "the end of a session could not be recorded");
         }
-        tracing::debug!(session = %shared.key, sandbox = %shared.sandbox, %reason, "session is gone");
+        tracing::debug!(session = %shared.key, sandbox = %shared.sandbox(), %reason, "session is gone");
     }
 
     /// From the claim to the point where nothing but the claim is left.
@@ -230,11 +222,11 @@ impl SessionTask {
             reason => reason,
         };
         if self.shared.kill.is_cancelled() && matches!(reason, EndReason::Hibernated) {
-            self.attend(context.driver.forget(shared.sandbox)).await;
+            self.attend(context.driver.forget(shared.sandbox())).await;
             return EndReason::Killed;
         }
         if !matches!(reason, EndReason::Left) {
-            self.attend(start::destroy(&mut *machine, shared.sandbox)).await;
+            self.attend(start::destroy(&mut *machine, shared.sandbox())).await;
         }
         drop(machine);
         self.attend(log.finish()).await;
@@ -388,7 +380,11 @@ impl SessionTask {
         self.measure(running.machine);
         let (context, shared) = (Arc::clone(&self.context), Arc::clone(&self.shared));
         match self
-            .attend(context.directory.ready(&shared.key, running.generation))
+            .attend(
+                context
+                    .directory
+                    .ready(&shared.key, running.generation, shared.sandbox()),
+            )
             .await
         {
             Ok(()) => {}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::driver::Origin;
-use crate::{PoolInfo, PoolSpec, PoolTotals};
+use crate::{Hibernation, PoolInfo, PoolSpec, PoolTotals};
 
 fn pool(size: &str, session: &Arc<SessionSpec>) -> PoolSpec {
     PoolSpec {
@@ -96,6 +96,65 @@ async fn a_session_takes_only_what_it_would_run() {
     let environment = spec(&[("A", "b")]);
     let (_lease, origin) = world.origin("two", &environment).await;
     assert_eq!(origin, Origin::Booted);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_wakes_takes_none_that_stands_ready() {
+    let world = World::new();
+    let session = Arc::new(SessionSpec {
+        hibernation: Some(Hibernation {
+            after: Duration::from_secs(10),
+            keep: None,
+        }),
+        ..SessionSpec::clone(&spec(&[]))
+    });
+    world.supervisor.set_pools(vec![pool("1", &session)]);
+    world.ready(1).await;
+    let (lease, origin) = world.origin("one", &session).await;
+    assert_eq!(origin, Origin::Warm);
+    post(&lease, json!({"do": "remember", "value": 1})).await.unwrap();
+    drop(lease);
+    world.gone("one").await;
+    assert_eq!(world.driver.hibernated(), 1);
+    world.ready(1).await;
+    let boots = world.driver.boots();
+    let (lease, origin) = world.origin("one", &session).await;
+    assert_eq!(origin, Origin::Woken);
+    let answer = post(&lease, json!({"do": "recall"})).await.unwrap().1;
+    assert_eq!(answer["value"], json!(1));
+    assert_eq!(world.supervisor.pool_totals(), PoolTotals { hits: 1, misses: 0 });
+    assert_eq!(world.pool().ready, 1, "it is still there");
+    assert_eq!(world.driver.boots(), boots);
+    drop(lease);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_version_that_sessions_begin_with_has_a_pool() {
+    let world = World::new();
+    world
+        .supervisor
+        .set_pools(vec![pool("2", &version(1)), pool("1", &version(2))]);
+    eventually("all stand ready", || world.driver.paused() == 3).await;
+    for (name, number) in [("one", 1), ("two", 2)] {
+        let (lease, origin) = world.origin(name, &version(number)).await;
+        assert_eq!(origin, Origin::Warm);
+        assert_eq!(
+            world.supervisor.session(&key(name)).unwrap().version,
+            VersionNumber::new(number).unwrap()
+        );
+        drop(lease);
+    }
+    // The share is given up; what the other version has stays.
+    eventually("both are full again", || world.driver.paused() == 3).await;
+    let boots = world.driver.boots();
+    world.supervisor.set_pools(vec![pool("2", &version(1))]);
+    eventually("one pool is gone", || world.driver.paused() == 2).await;
+    assert_eq!(world.driver.boots(), boots);
+    let (_lease, origin) = world.origin("three", &version(2)).await;
+    assert_eq!(origin, Origin::Booted);
+    assert_eq!(world.supervisor.pool_totals(), PoolTotals { hits: 2, misses: 1 });
     world.finish().await;
 }
 

@@ -74,7 +74,7 @@ impl SessionTask {
         };
         if let EndReason::HostFailed(failure) = &reason {
             let error: &dyn Error = failure.as_ref();
-            tracing::error!(session = %self.shared.key, sandbox = %self.shared.sandbox, error, "session failed");
+            tracing::error!(session = %self.shared.key, sandbox = %self.shared.sandbox(), error, "session failed");
         }
         let end = SessionEnd {
             reason: reason.clone(),

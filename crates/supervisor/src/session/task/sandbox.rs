@@ -8,7 +8,7 @@ use coracle_types::Generation;
 use tokio::time::Instant;
 
 use super::SessionTask;
-use crate::directory::{Claimed, DirectoryError, Left};
+use crate::directory::{Claimed, DirectoryError, Kept, Left};
 use crate::driver::{Identity, Machine, Note};
 use crate::pool::Taken;
 use crate::session::meter::Meter;
@@ -48,7 +48,7 @@ impl SessionTask {
             self.attend(context.driver.forget(left.sandbox)).await;
             return None;
         }
-        let waking = start::wake(&context, shared.sandbox, &spec.agent, identity, left.sandbox);
+        let waking = start::wake(&context, shared.sandbox(), &spec.agent, identity, left.sandbox);
         match self.attend(waking).await {
             Ok(reached) => {
                 context.count(|totals| totals.woken += 1);
@@ -72,7 +72,7 @@ impl SessionTask {
         identity: Option<Arc<dyn Identity>>,
     ) -> Result<Reached, EndReason> {
         let (context, spec) = (Arc::clone(&self.context), Arc::clone(&self.spec));
-        let (session, sandbox) = (self.shared.key.clone(), self.shared.sandbox);
+        let (session, sandbox) = (self.shared.key.clone(), self.shared.sandbox());
         let note = self.attend(context.driver.last_note(sandbox)).await;
         let adopting = start::adopt(&context, sandbox, &spec.agent, identity);
         let reached = self.attend(adopting).await.map_err(EndReason::host)?;
@@ -85,6 +85,25 @@ impl SessionTask {
         }
         tracing::info!(%session, %sandbox, "session adopted from an earlier server");
         Ok(reached)
+    }
+
+    /// A sandbox that stands ready, if one does and is of use.
+    async fn take_from_pool(&mut self, belongings: &Belongings) -> Option<Reached> {
+        let (context, spec) = (Arc::clone(&self.context), Arc::clone(&self.spec));
+        let Taken { sandbox, handed_over } = context.pools.take(&self.shared.key, &spec)?;
+        let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
+            Ok(ready) => match self.attend(ready.go_on(sandbox, &spec.agent, belongings)).await {
+                Ok(reached) => {
+                    self.shared.published().sandbox = sandbox;
+                    return Some(reached);
+                }
+                Err(error) => error.into(),
+            },
+            Err(_) => "it has just ended".into(),
+        };
+        let error: &dyn Error = &*error;
+        tracing::warn!(%sandbox, error, "a sandbox of a pool is of no use; the session gets a new one");
+        None
     }
 
     /// The sandbox of a session with this claim: adopted, woken, from a pool, or made now.
@@ -101,7 +120,6 @@ impl SessionTask {
             return self.adopt(age, identity).await;
         }
         let created = Instant::now();
-        let taken = self.taken.take();
         if let Some(left) = claimed.left
             && let Some(reached) = self.wake(left, identity.clone()).await
         {
@@ -111,26 +129,15 @@ impl SessionTask {
             storage: claimed.storage,
             identity,
         };
-        if let Some(Taken { sandbox, handed_over }) = taken {
-            let error: Box<dyn Error + Send + Sync> = match self.attend(handed_over).await {
-                Ok(ready) => {
-                    let going_on = ready.go_on(sandbox, &spec.agent, &belongings);
-                    match self.attend(going_on).await {
-                        Ok(reached) => return Ok(reached),
-                        Err(error) => error.into(),
-                    }
-                }
-                Err(_) => "it has just ended".into(),
-            };
-            let error: &dyn Error = &*error;
-            tracing::warn!(%sandbox, error, "a sandbox of a pool is of no use; the session gets a new one");
+        if let Some(reached) = self.take_from_pool(&belongings).await {
+            return Ok(reached);
         }
         let _starting = context.session_starts();
         let permit = self.unless_ended(context.boots.acquire()).await?;
         let queue = created.elapsed();
         // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
         let mut reached = self
-            .attend(start::reach(&context, shared.sandbox, &spec.agent, &belongings))
+            .attend(start::reach(&context, shared.sandbox(), &spec.agent, &belongings))
             .await
             .map_err(EndReason::host)?;
         drop(permit);
@@ -149,7 +156,12 @@ impl SessionTask {
         if matches!(end.reason, EndReason::Hibernated) {
             let configured = self.spec.hibernation.and_then(|hibernation| hibernation.keep);
             let keep = configured.unwrap_or_else(|| self.life.lifetime_left(Instant::now()));
-            let recorded = context.directory.hibernate(&shared.key, generation, keep, used);
+            let kept = Kept {
+                sandbox: shared.sandbox(),
+                time: keep,
+                used,
+            };
+            let recorded = context.directory.hibernate(&shared.key, generation, kept);
             match self.attend(recorded).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {
@@ -157,7 +169,7 @@ impl SessionTask {
                     tracing::error!(session = %shared.key, error, "a hibernated session could not be recorded and is lost");
                 }
             }
-            self.attend(context.driver.forget(shared.sandbox)).await;
+            self.attend(context.driver.forget(shared.sandbox())).await;
         }
         let info = shared.info();
         self.attend(context.directory.end(&shared.key, generation, end, used, &info))
