@@ -159,10 +159,14 @@ def test_an_mcp_server_offers_its_tools(deployed: Callable[..., Cli]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(2 * SLOW_TIMEOUT)
 @pytest.mark.skipif(not Buildah.possible(), reason="needs root and buildah")
-def test_the_dockerfile_is_built_and_answers(roomy: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["Python", "TypeScript"])
+def test_the_dockerfile_is_built_and_answers(roomy: Server, tmp_path: Path, language: str) -> None:
     buildah = Buildah(tmp_path)
-    buildah.add_python()
-    project = create(tmp_path, "--framework", "none", "--build", "container")
+    if language == "Python":
+        buildah.add_python()
+    else:
+        buildah.add_node()
+    project = create(tmp_path, "--language", language, "--framework", "none", "--build", "container")
     cli = Cli(roomy, project, **buildah.environment)
     try:
         cli.run("deploy", "--timeout", "900", timeout=SLOW_TIMEOUT)

@@ -211,7 +211,7 @@ pub(crate) struct StopSession {
     #[arg(value_name = "SESSION_ID", required_unless_present = "session_flag")]
     pub(crate) session_id: Option<String>,
     /// The session
-    #[arg(long = "session-id", hide = true, conflicts_with = "session_id")]
+    #[arg(long = "session-id", short, hide = true, conflicts_with = "session_id")]
     pub(crate) session_flag: Option<String>,
     /// Endpoint it was opened on
     #[arg(long, value_name = "NAME", default_value = "DEFAULT")]

@@ -76,6 +76,12 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("`{}` cannot be written", path.display())]
+    Unwritable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("{0} of the checks failed")]
     Unready(usize),
     #[error("stdin cannot be read")]
@@ -137,6 +143,7 @@ impl Failure {
             Self::Unready(_) => Some("what to do is said beside each".to_owned()),
             Self::Shell { again, .. } => again.clone(),
             Self::Exited(_) | Self::Command(_) | Self::Terminal(_) => None,
+            Self::Unwritable { .. } => None,
             Self::File { .. } | Self::Vanished(_) | Self::Answer(_) | Self::Input(_) | Self::Output(_) => {
                 None
             }
@@ -149,7 +156,7 @@ impl Failure {
         match self {
             Self::Settings(SettingsError::NoCredentials | SettingsError::ProfileWithoutKeys(_)) => 5,
             Self::Settings(_) | Self::Project(_) | Self::Package(_) | Self::Usage { .. } => 2,
-            Self::File { .. } => 2,
+            Self::File { .. } | Self::Unwritable { .. } => 2,
             Self::Choices(_) | Self::Scaffold(_) => 2,
             Self::Dev(DevError::NotRunning) => 4,
             Self::Dev(_) => 1,
@@ -185,8 +192,14 @@ fn client_hint(error: &ClientError) -> Option<&'static str> {
         "RuntimeClientError" => LOGS_HINT,
         "ThrottlingException" | "SlowDown" => "too many requests: try again in a moment",
         "ServiceQuotaExceededException" => "a limit was reached: end sessions with `agentcore stop-session`",
+        "ConflictException" if error.to_string().contains("already exists") => {
+            "`agentcore endpoints update NAME` moves an endpoint that is there, `agentcore deploy` updates a runtime"
+        }
         "ConflictException" | "RetryableConflictException" => {
             "something else is changing it: try again in a moment"
+        }
+        "ResourceNotFoundException" => {
+            "`agentcore status`, `versions`, `endpoints` and `sessions` list what is there"
         }
         _ if is_refusal_of_credentials(error) => {
             "the server does not accept these credentials: --debug says where they come from; Coracle's own \

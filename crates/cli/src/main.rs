@@ -25,6 +25,7 @@ mod sse;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -33,12 +34,13 @@ use crate::output::Printer;
 fn main() -> ExitCode {
     let translated = older::translate(std::env::args_os());
     if let Some((message, hint)) = translated.refusal {
-        let json = translated.arguments.iter().any(|argument| argument == "--json");
-        let failure = Failure::usage(message, hint);
-        Printer::new(json, false).failure(&failure);
-        return ExitCode::from(failure.exit_code());
+        return refused(&Failure::usage(message, hint));
     }
-    let cli = Cli::parse_from(translated.arguments);
+    let cli = match Cli::try_parse_from(translated.arguments) {
+        Ok(cli) => cli,
+        Err(error) if !wants_json() || !error.use_stderr() => error.exit(),
+        Err(error) => return refused(&unparsed(&error)),
+    };
     let printer = Printer::new(cli.global.json, cli.global.debug);
     for note in &translated.notes {
         printer.info(note);
@@ -54,6 +56,28 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Whether whoever called us reads JSON, as far as that can be told before the command line is understood.
+fn wants_json() -> bool {
+    let ours = std::env::args_os().take_while(|argument| argument != "--");
+    ours.into_iter().any(|argument| argument == "--json")
+}
+
+fn refused(failure: &Failure) -> ExitCode {
+    Printer::new(wants_json(), false).failure(failure);
+    ExitCode::from(failure.exit_code())
+}
+
+/// What is wrong with a command line, without its decoration.
+fn unparsed(error: &clap::Error) -> Failure {
+    let hint = "`agentcore COMMAND --help` lists what a command takes";
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("a command is missing", hint);
+    }
+    let text = error.render().to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    Failure::usage(message.trim_start_matches("error: "), hint)
 }
 
 fn start(cli: &Cli, printer: &Printer) -> Result<(), Failure> {

@@ -249,6 +249,12 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
+/// So many things of a kind.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
+}
+
 /// A number of bytes for people.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn size(bytes: u64) -> String {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use coracle_types::{RuntimeKind, RuntimeName, ServerProtocol};
+use coracle_wire::control::FilesystemConfiguration;
 use serde::{Deserialize, Serialize};
 
 /// More than any real project file, in bytes.
@@ -52,6 +53,8 @@ pub(crate) struct RuntimeEntry {
     pub(crate) request_header_allowlist: Option<Vec<String>>,
     pub(crate) execution_role_arn: Option<String>,
     pub(crate) lifecycle_configuration: Option<Lifecycle>,
+    /// In the words of the API.
+    pub(crate) filesystem_configurations: Option<Vec<FilesystemConfiguration>>,
 }
 
 /// How an agent becomes an artifact.
@@ -193,7 +196,10 @@ impl ProjectError {
     /// Advice for the user.
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::NotFound(_) => "change into the project's folder or pass --path".to_owned(),
+            Self::NotFound(_) => {
+                "`agentcore create` makes a project; or change into the folder of one, or pass --path"
+                    .to_owned()
+            }
             Self::Unreadable { .. } => "check that the file can be read".to_owned(),
             Self::Malformed { .. } => "the cause names the line and what was expected there".to_owned(),
             Self::MalformedVariables { .. } => "each line is NAME=value or a comment".to_owned(),

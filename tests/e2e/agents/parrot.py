@@ -14,8 +14,8 @@ class Parrot(BaseHTTPRequestHandler):
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]
         print(f"WARNING: asked {prompt}", flush=True)
         self.begin("text/event-stream")
-        for word in ("You ", "said: ", *prompt.split()):
-            self.wfile.write(f"data: {json.dumps(word)}\n\n".encode())
+        for word in f"You said: {prompt}".split():
+            self.wfile.write(f"data: {json.dumps(word + ' ')}\n\n".encode())
 
     def begin(self, kind: str) -> None:
         self.send_response(200)

@@ -1,4 +1,4 @@
-"""A builder of container images that needs no privileges, and a stand-in for the registry's image of Python."""
+"""A builder of container images that needs no privileges, and stand-ins for the registry's images of Python and Node."""
 
 import os
 import shutil
@@ -6,11 +6,15 @@ import subprocess
 from pathlib import Path
 
 from harness.server import CACHE
+from javascript import NODE as NODE_OF_TESTS
 
-BASE = "docker.io/library/python:3.13-slim"
+PYTHON = "docker.io/library/python:3.13-slim"
+NODE = "docker.io/library/node:22-slim"
 # Of the distribution whose Python is the one of that image.
 SUITE = "trixie"
 TIMEOUT = 900
+SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Buildah:
@@ -44,16 +48,32 @@ class Buildah:
         return done.stdout.strip()
 
     def add_python(self) -> None:
-        """Makes the image: Debian's Python under the name of the registry's, trusting whom this machine trusts."""
+        """Makes Debian's Python under the name of the registry's."""
+        container = self._from_debian()
+        self._run("run", container, "--", "python3", "-m", "venv", "--copies", "/opt/python")
+        self._commit(container, PYTHON, f"PATH=/opt/python/bin:{SYSTEM}", f"PIP_CERT={AUTHORITIES}")
+
+    def add_node(self) -> None:
+        """Makes the tests' Node under the name of the registry's, with the user that it has there."""
+        container = self._from_debian()
+        self._run("run", container, "--", "useradd", "--create-home", "--uid", "1000", "node")
+        self._run("copy", "--quiet", container, str(NODE_OF_TESTS.parents[1]), "/opt/node")
+        # Wheels have no links: npm's is a copy, which does not find the rest of it.
+        npm = ("../lib/node_modules/npm/bin/npm-cli.js", "/opt/node/bin/npm")
+        self._run("run", container, "--", "ln", "--symbolic", "--force", *npm)
+        self._commit(container, NODE, f"PATH=/opt/node/bin:{SYSTEM}", f"NODE_EXTRA_CA_CERTS={AUTHORITIES}")
+
+    def _from_debian(self) -> str:
+        """A container of Debian that trusts whom this machine trusts."""
         container = self._run("from", "scratch")
         self._run("add", "--quiet", container, str(_debian()), "/")
-        self._run("copy", "--quiet", container, "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/")
-        self._run("run", container, "--", "python3", "-m", "venv", "--copies", "/opt/python")
-        variables = ["PATH=/opt/python/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-        variables.append("PIP_CERT=/etc/ssl/certs/ca-certificates.crt")
+        self._run("copy", "--quiet", container, AUTHORITIES, "/etc/ssl/certs/")
+        return container
+
+    def _commit(self, container: str, name: str, *variables: str) -> None:
         for variable in variables:
             self._run("config", "--env", variable, container)
-        self._run("commit", "--quiet", container, BASE)
+        self._run("commit", "--quiet", container, name)
         self._run("rm", container)
 
     def clean_up(self) -> None:

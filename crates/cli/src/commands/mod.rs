@@ -35,7 +35,7 @@ use crate::settings::{self, Flags, files};
 /// Does what the command line asks for.
 pub(crate) async fn run(cli: &Cli, printer: &Printer) -> Result<(), Failure> {
     let place = || Place::find(&cli.global, printer);
-    let context = || place()?.connect(false);
+    let context = || place()?.with_runtime()?.connect(false);
     match &cli.command {
         Command::Configure(arguments) => configure::run(&cli.global, arguments, printer),
         Command::Create(arguments) => create::run(arguments, printer),
@@ -84,6 +84,20 @@ impl<'a> Place<'a> {
     fn project(&self) -> Result<&Project, Failure> {
         let missing = |folder: &PathBuf| ProjectError::NotFound(folder.clone()).into();
         self.project.as_ref().map_err(missing)
+    }
+
+    /// Makes sure that something says which runtime is meant, before anything about servers is asked.
+    fn with_runtime(self) -> Result<Self, Failure> {
+        match &self.project {
+            Err(folder) if self.global.runtime.is_none() => Err(Failure::usage(
+                format!(
+                    "no runtime is named, and there is no project in `{}` or any folder above it",
+                    folder.display()
+                ),
+                "`agentcore create` makes a project; or change into the folder of one, or name what is deployed with --runtime",
+            )),
+            _ => Ok(self),
+        }
     }
 
     /// Finds out where to go, and as whom unless a bearer token will say that.
@@ -215,7 +229,8 @@ fn endpoint_name(text: &str) -> Result<EndpointName, Failure> {
 
 fn session_id(text: &str) -> Result<SessionId, Failure> {
     text.parse().map_err(|_| {
-        let hint = "leave --session-id out for a new session; its id is printed, and continues it";
+        let hint =
+            "`agentcore sessions` lists those there are; without an id, invoke and exec begin a new one";
         Failure::usage(
             "a session id has 33 to 256 visible ASCII characters other than `/`",
             hint,

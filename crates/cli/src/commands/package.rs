@@ -3,7 +3,7 @@
 use super::Place;
 use crate::args::PackageCode;
 use crate::failure::Failure;
-use crate::output::{Printer, size};
+use crate::output::{Printer, count, size};
 use crate::package::{self, Arch, Package};
 use crate::project::{Build, LOCKS, Project, RuntimeEntry};
 
@@ -30,7 +30,7 @@ pub(super) async fn run(place: &Place<'_>, arguments: &PackageCode) -> Result<()
         None => format!("{}.zip", entry.name).into(),
     };
     let written = tokio::fs::copy(&package.file, &output).await;
-    written.map_err(|source| Failure::File {
+    written.map_err(|source| Failure::Unwritable {
         path: output.clone(),
         source,
     })?;
@@ -59,10 +59,9 @@ pub(super) async fn make(
         refresh,
     };
     let package = package::build(request, printer).await?;
-    let (files, zipped, unpacked) = (package.files, size(package.size), size(package.unpacked));
-    printer.done(&format!(
-        "Packaged {files} files: {zipped} zipped, {unpacked} unpacked"
-    ));
+    let (zipped, unpacked) = (size(package.size), size(package.unpacked));
+    let files = count(package.files, "file");
+    printer.done(&format!("Packaged {files}: {zipped} zipped, {unpacked} unpacked"));
     if !package.left_out.is_empty() {
         printer.info(&format!("  left out: {}", some_of(&package.left_out)));
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::args::Global;
 use crate::failure::Failure;
-use crate::output::Printer;
+use crate::output::{Printer, count};
 use crate::project::{Build, Project, RuntimeEntry};
 
 pub(super) fn run(global: &Global, printer: &Printer) -> Result<(), Failure> {
@@ -45,11 +45,6 @@ pub(super) fn run(global: &Global, printer: &Printer) -> Result<(), Failure> {
         printer.json(&json!({ "valid": true, "runtimes": project.runtimes.len() }))?;
     }
     Ok(())
-}
-
-fn count(number: usize, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{ending}")
 }
 
 fn problems(project: &Project, entry: &RuntimeEntry) -> Vec<String> {

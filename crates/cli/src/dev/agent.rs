@@ -313,9 +313,20 @@ async fn copy_lines(output: impl AsyncRead + Unpin, stream: &'static str, journa
         let mut line = Vec::new();
         match (&mut output).take(MAX_LINE).read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
-            Ok(_) => journal.line(stream, String::from_utf8_lossy(&line).trim_end().to_owned()),
+            Ok(_) => {
+                let line = String::from_utf8_lossy(&line);
+                if !tells_of_a_ping(&line) {
+                    journal.line(stream, line.trim_end().to_owned());
+                }
+            }
         }
     }
+}
+
+/// Whether a line is what HTTP servers log, every other second, of our own looks at the agent's health.
+fn tells_of_a_ping(line: &str) -> bool {
+    let after = line.split_once("\"GET /ping HTTP/1.1\" ");
+    after.is_some_and(|(_, status)| status.starts_with("200"))
 }
 
 /// An error and its causes in one line.
@@ -327,4 +338,30 @@ pub(super) fn whole(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_log_of_healthy_pings_is_no_news() {
+        for (line, is_ours) in [
+            (
+                "127.0.0.1 - - [21/Nov/2026 20:24:36] \"GET /ping HTTP/1.1\" 200 -",
+                true,
+            ),
+            ("INFO:     127.0.0.1:40100 - \"GET /ping HTTP/1.1\" 200 OK", true),
+            (
+                "INFO:     127.0.0.1:40100 - \"GET /ping HTTP/1.1\" 500 Internal Server Error",
+                false,
+            ),
+            (
+                "INFO:     127.0.0.1:40100 - \"POST /invocations HTTP/1.1\" 200 OK",
+                false,
+            ),
+        ] {
+            assert_eq!(tells_of_a_ping(line), is_ours, "{line}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 //! parsed, so that nothing else has to know them. Pure.
 
 mod spellings;
+#[cfg(test)]
+mod tutorials;
 
 use std::ffi::OsString;
 
-use self::spellings::{Flags, command_of_others, flags};
+use self::spellings::{Flags, command_of_others, flags, subcommand_of_others};
 
 /// What becomes of a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +52,14 @@ pub(crate) fn translate(arguments: impl IntoIterator<Item = OsString>) -> Transl
     while let Some(argument) = arguments.next() {
         let Some(flags) = known else {
             known = argument.to_str().and_then(flags);
+            let next = arguments.peek().and_then(|word| word.to_str());
+            if let (Some(command), Some(word)) = (argument.to_str(), next)
+                && let Some(instead) = subcommand_of_others(command, word)
+            {
+                let message = format!("there is no `agentcore {command} {word}` here");
+                translated.refusal = Some((message, instead));
+                return translated;
+            }
             translated.arguments.push(argument);
             continue;
         };

@@ -8,6 +8,10 @@ pub(super) type Flags = &'static [(&'static [&'static str], Fate)];
 /// What several of their commands have.
 pub(super) const EVERYWHERE: Flags = &[(&["--agent", "-a"], Is("--runtime"))];
 
+const OTHER_SERVICE: &str = "it belongs to another service of AgentCore; this is about the runtime";
+const HARNESS: &str = "harnesses belong to another service of AgentCore; here the model, the tools and the loop are the agent's own code";
+const BEDROCK_AGENTS: &str = "agents of Bedrock Agents cannot be imported; `agentcore configure --entrypoint FILE` makes a project of a script";
+
 const CREATE: Flags = &[
     (&["-mp"], Is("--model-provider")),
     (&["-key"], Is("--api-key")),
@@ -32,12 +36,66 @@ const CREATE: Flags = &[
         &["--idle-timeout", "--max-lifetime"],
         Refused("set `lifecycleConfiguration` in agentcore/agentcore.json afterwards"),
     ),
+    (
+        &["--session-storage-mount-path"],
+        Refused("set `filesystemConfigurations` in agentcore/agentcore.json afterwards"),
+    ),
+    (
+        &[
+            "--efs-access-point-arn",
+            "--efs-mount-path",
+            "--s3-access-point-arn",
+            "--s3-mount-path",
+        ],
+        Refused(
+            "sessions share no file systems; one keeps its files with `filesystemConfigurations` of agentcore.json",
+        ),
+    ),
+    (
+        &[
+            "--capacity-provider",
+            "--cp-volume-name",
+            "--cp-volume-mount-path",
+        ],
+        Refused("there are no capacity providers: sessions run on the server's machines"),
+    ),
+    (&["--type"], NothingWithValue("what is made is an agent")),
+    (&["--agent-id", "--agent-alias-id"], Refused(BEDROCK_AGENTS)),
+    (&["--with-config-bundle"], Refused(OTHER_SERVICE)),
+    (
+        &["--api-base"],
+        Refused("`--model-provider URL` is anything that speaks OpenAI's chat completions"),
+    ),
+    (
+        &["--api-key-arn"],
+        Refused("`--api-key KEY` puts the key itself into agentcore/.env.local"),
+    ),
+    (
+        &["--container"],
+        Refused("`--build Container` writes a Dockerfile, where another image can be named"),
+    ),
+    (
+        &[
+            "--additional-params",
+            "--no-harness-memory",
+            "--max-iterations",
+            "--max-tokens",
+            "--timeout",
+            "--truncation-strategy",
+        ],
+        Refused(HARNESS),
+    ),
 ];
 
 const CONFIGURE: Flags = &[
     (&["--runtime", "-rt"], Is("--runtime-version")),
     (&["-er"], Is("--execution-role")),
     (&["-rf"], Is("--requirements-file")),
+    (&["-r"], Is("--region")),
+    (
+        &["--create", "-c"],
+        Refused("`agentcore create` makes a new project"),
+    ),
     (&["--deployment-type", "-dt"], Is("--build")),
     (&["-rha"], Is("--request-header-allowlist")),
     (&["--non-interactive", "-ni"], Nothing("configure does not ask")),
@@ -114,6 +172,10 @@ const DEV: Flags = &[
     (&["--no-traces"], Nothing("traces stay on this machine")),
     (&["--skip-deploy"], Nothing("dev deploys nothing")),
     (
+        &["--header", "-H"],
+        Refused("`agentcore invoke --dev --header \"Name: value\" PROMPT` sends one"),
+    ),
+    (
         &["--exec"],
         Refused("the agent runs on this machine: run the command in another terminal"),
     ),
@@ -131,8 +193,40 @@ const INVOKE: Flags = &[
     ),
     (&["--verbose"], Is("--debug")),
     (
-        &["--exec"],
-        Refused("`agentcore exec -- COMMAND` runs a command beside the agent"),
+        &["--exec", "--timeout"],
+        Refused("`agentcore exec --timeout SECONDS -- COMMAND` runs a command beside the agent"),
+    ),
+    (
+        &["--gateway", "--gateway-target-name"],
+        Refused("gateways belong to another service of AgentCore; `agentcore tools` calls an MCP server"),
+    ),
+    (
+        &[
+            "--payment-user-id",
+            "--payment-instrument-id",
+            "--payment-session-id",
+        ],
+        Refused(OTHER_SERVICE),
+    ),
+    (
+        &[
+            "--actor-id",
+            "--additional-params",
+            "--allowed-tools",
+            "--api-base",
+            "--api-key-arn",
+            "--harness",
+            "--harness-arn",
+            "--harness-timeout",
+            "--max-iterations",
+            "--max-tokens",
+            "--model-id",
+            "--model-provider",
+            "--skills",
+            "--system-prompt",
+            "--tools",
+        ],
+        Refused(HARNESS),
     ),
 ];
 
@@ -148,7 +242,7 @@ const LOGS: Flags = &[
 ];
 
 const STATUS: Flags = &[
-    (&["--runtime-id"], Is("--runtime")),
+    (&["--runtime-id", "--name"], Is("--runtime")),
     (&["--verbose", "-v"], Is("--json")),
     (
         &["--type", "--state"],
@@ -175,19 +269,38 @@ pub(super) fn flags(command: &str) -> Option<Flags> {
     })
 }
 
+/// What to do instead of what only others have below one of our commands.
+pub(super) fn subcommand_of_others(command: &str, word: &str) -> Option<&'static str> {
+    Some(match (command, word) {
+        ("configure", "list") => {
+            "agentcore/agentcore.json lists the agents, `agentcore status` shows what is deployed"
+        }
+        ("configure", "set-default") => "`--runtime NAME` says which agent of the project is meant",
+        ("create", "import") => BEDROCK_AGENTS,
+        ("logs" | "l", "evals") => OTHER_SERVICE,
+        _ => return None,
+    })
+}
+
 /// What to do instead of a command that only others have.
 pub(super) fn command_of_others(word: &str) -> Option<&'static str> {
     Some(match word {
-        "traces" | "obs" => {
+        "traces" | "t" | "obs" => {
             "the page of `agentcore dev` shows the trace of each request, `agentcore logs` what the agent printed"
         }
         "add" => {
             "`agentcore create` makes a project with an agent; more go into `runtimes` of agentcore/agentcore.json"
         }
         "remove" => "take it out of agentcore/agentcore.json; `agentcore destroy` deletes what is deployed",
-        "import" | "import-agent" => {
-            "`agentcore configure --entrypoint FILE` makes a project of a script that is there"
+        "import" => "`agentcore configure --entrypoint FILE` makes a project of a script that is there",
+        "import-agent" => BEDROCK_AGENTS,
+        "stop" => "`agentcore stop-session ID` ends a session",
+        "config" => {
+            "flags, agentcore/aws-targets.json and AWS's variables and profiles; `--debug` says which won"
         }
+        "telemetry" => "nothing is told to anybody",
+        "feedback" => "it belongs to the tool from npm",
+        "harness" | "export" => HARNESS,
         "update" => "`agentcore --version` says which one this is; it comes with Coracle",
         "memory"
         | "gateway"
@@ -200,7 +313,15 @@ pub(super) fn command_of_others(word: &str) -> Option<&'static str> {
         | "dataset"
         | "config-bundle"
         | "cb"
-        | "harness" => "it belongs to another service of AgentCore; this is about the runtime",
+        | "archive"
+        | "batch-evaluations"
+        | "capacity-provider"
+        | "fetch"
+        | "pause"
+        | "promote"
+        | "resume"
+        | "run"
+        | "view" => OTHER_SERVICE,
         _ => return None,
     })
 }

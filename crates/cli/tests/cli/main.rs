@@ -131,6 +131,26 @@ async fn the_first_deployment_uploads_creates_and_waits() {
 }
 
 #[tokio::test]
+async fn the_file_systems_of_the_project_are_deployed() {
+    let world = World::new().await;
+    let path = world.folder.path().join("agentcore/agentcore.json");
+    let storage = r#""filesystemConfigurations": [{"sessionStorage": {"mountPath": "/mnt/notes"}}]"#;
+    let with_storage =
+        |text: String| text.replacen("\"entrypoint\"", &format!("{storage}, \"entrypoint\""), 1);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, with_storage(text)).unwrap();
+    let run = world.run(&["deploy"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let seen = world.server.take_seen();
+    let created = seen.iter().find(|seen| seen.target == "/runtimes/").unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&created.body).unwrap();
+    assert_eq!(
+        body["filesystemConfigurations"],
+        serde_json::json!([{"sessionStorage": {"mountPath": "/mnt/notes"}}])
+    );
+}
+
+#[tokio::test]
 async fn unchanged_code_is_left_alone_and_changed_code_is_a_new_version() {
     let world = World::new().await;
     assert_eq!(world.run(&["deploy"]).await.code, Some(0));
@@ -378,6 +398,71 @@ async fn errors_say_what_why_and_what_to_do() {
         .await;
     assert_eq!(run.code, Some(4));
     insta::assert_snapshot!("error_unreachable_json", run.stderr);
+}
+
+#[tokio::test]
+async fn a_command_line_that_is_wrong_is_told_to_machines_too() {
+    let world = World::new().await;
+    for (arguments, message) in [
+        (
+            &["deploy", "--bogus", "--json"][..],
+            "unexpected argument '--bogus' found",
+        ),
+        (
+            &["--json", "exec"],
+            "the following required arguments were not provided:\n  <COMMAND>...",
+        ),
+        (&["--json", "tools"], "a command is missing"),
+        (
+            &["traces", "list", "--json"],
+            "there is no `agentcore traces` here",
+        ),
+    ] {
+        let run = world.run(arguments).await;
+        let told: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!((run.code, &told["error"]["message"]), (Some(2), &message.into()));
+        assert!(told["error"]["hint"].is_string(), "{told}");
+    }
+    let run = world.run(&["exec", "--bogus", "--", "--json"]).await;
+    assert!(run.stderr.starts_with("error: unexpected"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_zip_that_cannot_be_written_is_not_said_to_be_unreadable() {
+    let world = World::new().await;
+    let run = world.run(&["package", "--output", "nowhere/hello.zip"]).await;
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr
+            .contains("error: `nowhere/hello.zip` cannot be written"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
+async fn without_a_project_that_comes_before_credentials() {
+    let world = World::new().await;
+    let outside = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["status"][..],
+        &["invoke", "hi"],
+        &["exec", "ls"],
+        &["logs"],
+        &["deploy"],
+    ] {
+        let mut command = world.command(arguments);
+        command
+            .current_dir(outside.path())
+            .env_remove("AWS_ACCESS_KEY_ID");
+        let run = world.finish(command).await;
+        assert_eq!(run.code, Some(2), "{arguments:?}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("`agentcore create` makes a project"),
+            "{}",
+            run.stderr
+        );
+    }
 }
 
 #[tokio::test]

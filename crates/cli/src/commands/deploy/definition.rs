@@ -72,7 +72,7 @@ pub(super) fn desired(
         lifecycle_configuration: entry.lifecycle_configuration.map(lifecycle),
         hooks_configuration: None,
         environment_variables: (!environment.is_empty()).then(|| environment.into()),
-        filesystem_configurations: None,
+        filesystem_configurations: entry.filesystem_configurations.clone(),
         capacity_provider_configuration: None,
         tags: None,
         platform_version: None,
@@ -113,7 +113,8 @@ fn lifecycle(lifecycle: Lifecycle) -> LifecycleConfiguration {
     }
 }
 
-/// Whether the runtime is already what it should be. Lifetimes that the project leaves open are the server's.
+/// Whether the runtime is already what it should be. Lifetimes and file systems that the project leaves open are the
+/// server's.
 pub(super) fn is_same(desired: &CreateAgentRuntimeRequest, runtime: &GetAgentRuntimeResponse) -> bool {
     let open_or_same = |wanted: Option<i32>, is: Option<i32>| wanted.is_none() || wanted == is;
     let wanted = desired.lifecycle_configuration.clone().unwrap_or_default();
@@ -142,6 +143,8 @@ pub(super) fn is_same(desired: &CreateAgentRuntimeRequest, runtime: &GetAgentRun
                 .as_ref()
                 .map(|protocol| protocol.server_protocol)
                 .unwrap_or_default()
+        && (desired.filesystem_configurations.is_none()
+            || desired.filesystem_configurations == runtime.filesystem_configurations)
         && open_or_same(
             wanted.idle_runtime_session_timeout,
             is.idle_runtime_session_timeout,
@@ -169,7 +172,9 @@ pub(super) fn update(
         hooks_configuration: current.hooks_configuration,
         metadata_configuration: current.metadata_configuration,
         environment_variables: desired.environment_variables,
-        filesystem_configurations: current.filesystem_configurations,
+        filesystem_configurations: desired
+            .filesystem_configurations
+            .or(current.filesystem_configurations),
         capacity_provider_configuration: current.capacity_provider_configuration,
         platform_version: current.platform_version,
         allowed_ports: current.allowed_ports,

@@ -12,7 +12,7 @@ use crate::aws::data::Whereabouts;
 use crate::failure::Failure;
 
 pub(super) async fn run(user: Place<'_>, arguments: &Exec) -> Result<(), Failure> {
-    let context = &user.connect(arguments.bearer_token.is_some())?;
+    let context = &user.with_runtime()?.connect(arguments.bearer_token.is_some())?;
     let endpoint = endpoint_name(&arguments.endpoint)?;
     let session = match &arguments.session_id {
         Some(text) => session_id(text)?,

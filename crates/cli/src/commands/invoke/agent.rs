@@ -61,7 +61,8 @@ impl<'a> Agent<'a> {
         let mut agent = if peer.dev {
             Self::in_dev(&place, peer.port).await?
         } else {
-            Self::deployed(place.connect(peer.bearer_token.is_some())?, endpoint).await?
+            let context = place.with_runtime()?.connect(peer.bearer_token.is_some())?;
+            Self::deployed(context, endpoint).await?
         };
         agent.user.clone_from(&peer.user_id);
         agent.bearer.clone_from(&peer.bearer_token);
