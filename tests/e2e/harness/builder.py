@@ -1,4 +1,4 @@
-"""A builder of container images that needs no privileges, and stand-ins for the registry's images of Python and Node."""
+"""A builder of container images that needs no privileges, and stand-ins for the images of Python and Node."""
 
 import os
 import shutil
