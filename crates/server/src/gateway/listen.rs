@@ -60,7 +60,7 @@ impl Entrance {
 /// [`Scheme`] it came by among its extensions.
 pub async fn serve<H, F>(entrance: Entrance, slots: Arc<Semaphore>, stop: CancellationToken, handler: H)
 where
-    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     let scheme = entrance.scheme();
@@ -90,7 +90,7 @@ pub async fn serve_sandboxes<H, F>(
     stop: CancellationToken,
     handler: H,
 ) where
-    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + 'static,
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
     admit(
