@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,7 +144,9 @@ def test_status_is_watched(cli: Cli, deployed: str, tmp_path: Path) -> None:
         wait_until("the first look", lambda: "READY" in output.read_text(), 15)
         cli.run("endpoints", "create", "watched")
         wait_until("the endpoint that came", lambda: "watched" in output.read_text(), 15)
-        assert watching.poll() is None
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 130
+        assert "error" not in output.read_text(), "there is no other way to end it"
     finally:
         watching.kill()
         watching.wait()

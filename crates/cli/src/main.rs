@@ -51,6 +51,10 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         // What it had to say it has said itself.
         Err(Failure::Exited(code)) => ExitCode::from(code),
+        Err(failure @ Failure::Interrupted) if !printer.json => {
+            printer.interrupted();
+            ExitCode::from(failure.exit_code())
+        }
         Err(failure) => {
             printer.failure(&failure);
             ExitCode::from(failure.exit_code())

@@ -114,6 +114,15 @@ impl Printer {
         note(&self.paint(Paint::Dim, text));
     }
 
+    /// The user has had enough, which they know: some commands end in no other way.
+    pub(crate) fn interrupted(&self) {
+        if std::io::stderr().is_terminal() {
+            // The terminal has shown the keys and stays behind them.
+            note("");
+        }
+        self.info("interrupted");
+    }
+
     /// Only with `--debug`.
     pub(crate) fn debug(&self, text: &str) {
         if self.debug {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use coracle_types::{EndpointName, ResourceStatus};
 use coracle_wire::control::GetAgentRuntimeResponse;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Context, arn_of, deploy, wait};
 use crate::args::Destroy;
@@ -23,17 +23,31 @@ struct Plan {
 
 pub(super) async fn run(context: &Context<'_>, arguments: &Destroy) -> Result<(), Failure> {
     let plan = plan(context).await?;
-    show(context, &plan, arguments.dry_run)?;
+    let printer = context.printer;
     if arguments.dry_run {
-        return Ok(());
+        return if printer.json {
+            printer.json(&described(&plan, true))
+        } else {
+            let lines = lines(context, &plan, "would delete");
+            lines.iter().try_for_each(|line| printer.line(line))
+        };
+    }
+    let verb = if arguments.force {
+        "deleting"
+    } else {
+        "would delete"
+    };
+    if !printer.json {
+        lines(context, &plan, verb).iter().for_each(|line| note(line));
     }
     if !arguments.force {
         confirm(context).await?;
     }
     carry_out(context, &plan, Duration::from_secs(arguments.timeout)).await?;
-    context
-        .printer
-        .done(&format!("{} is gone", plan.runtime.agent_runtime_id));
+    printer.done(&format!("{} is gone", plan.runtime.agent_runtime_id));
+    if printer.json {
+        printer.json(&described(&plan, false))?;
+    }
     Ok(())
 }
 
@@ -67,35 +81,29 @@ fn is_upload(key: &str, prefix: &str) -> bool {
     digest.is_some_and(|digest| digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn show(context: &Context<'_>, plan: &Plan, dry_run: bool) -> Result<(), Failure> {
-    let Plan {
-        runtime,
-        endpoints,
-        bucket,
-        uploads,
-    } = plan;
-    if context.printer.json {
-        return context.printer.json(&json!({
-            "agentRuntimeArn": runtime.agent_runtime_arn, "endpoints": endpoints, "bucket": bucket,
-            "uploads": uploads, "dryRun": dry_run,
-        }));
-    }
-    let verb = if dry_run { "would delete" } else { "deleting" };
-    let mut lines = vec![format!(
-        "{verb} runtime {} at {}",
-        runtime.agent_runtime_arn,
-        context.place()
-    )];
-    lines.extend(endpoints.iter().map(|name| format!("{verb} endpoint {name}")));
-    lines.extend(uploads.iter().map(|key| format!("{verb} s3://{bucket}/{key}")));
-    for line in lines {
-        if dry_run {
-            context.printer.line(&line)?;
-        } else {
-            note(&line);
-        }
-    }
-    Ok(())
+/// What is or would be deleted, for machines.
+fn described(plan: &Plan, dry_run: bool) -> Value {
+    json!({
+        "agentRuntimeArn": plan.runtime.agent_runtime_arn, "endpoints": plan.endpoints, "bucket": plan.bucket,
+        "uploads": plan.uploads, "dryRun": dry_run,
+    })
+}
+
+/// The same for people.
+fn lines(context: &Context<'_>, plan: &Plan, verb: &str) -> Vec<String> {
+    let (arn, bucket) = (&plan.runtime.agent_runtime_arn, &plan.bucket);
+    let mut lines = vec![format!("{verb} runtime {arn} at {}", context.place())];
+    lines.extend(
+        plan.endpoints
+            .iter()
+            .map(|name| format!("{verb} endpoint {name}")),
+    );
+    lines.extend(
+        plan.uploads
+            .iter()
+            .map(|key| format!("{verb} s3://{bucket}/{key}")),
+    );
+    lines
 }
 
 async fn confirm(context: &Context<'_>) -> Result<(), Failure> {

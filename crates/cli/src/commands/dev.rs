@@ -117,6 +117,10 @@ fn greet(printer: &Printer, plan: &Plan, url: &Url, arguments: &Dev) -> Result<(
         return printer.json(&serde_json::json!({ "type": "listening", "url": url.as_str(), "runtime": name, "protocol": protocol }));
     }
     printer.done(&format!("{name} is being started; look inside at {url}"));
+    let wanted = arguments.port.unwrap_or(crate::dev::DEFAULT_PORT);
+    if wanted != 0 && url.port_or_known_default() != Some(wanted) {
+        printer.info(&format!("  port {wanted} is taken by another program"));
+    }
     match protocol {
         ServerProtocol::Http | ServerProtocol::Agui => printer.info(&format!("  POST {url}invocations")),
         ServerProtocol::Mcp => printer.info(&format!("  MCP at {url}mcp")),
@@ -124,7 +128,11 @@ fn greet(printer: &Printer, plan: &Plan, url: &Url, arguments: &Dev) -> Result<(
             "  A2A at {url}, its card at {url}.well-known/agent-card.json"
         )),
     }
-    printer.info("  agentcore invoke --dev \"Hello\"   talks to it; Ctrl-C ends it");
+    let talking = match protocol {
+        ServerProtocol::Mcp => "agentcore tools list --dev",
+        _ => "agentcore invoke --dev \"Hello\"",
+    };
+    printer.info(&format!("  {talking}   talks to it; Ctrl-C ends it"));
     if !arguments.no_browser && std::io::stdout().is_terminal() && has_desktop() {
         open(url);
     }

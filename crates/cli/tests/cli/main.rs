@@ -341,8 +341,13 @@ async fn destroying_is_confirmed_and_leaves_nothing() {
     world.server.take_calls();
     let run = world.run(&["destroy", "--dry-run"]).await;
     insta::assert_snapshot!("destroy_dry_run", without_digest(&run.stdout));
-    let run = world.run(&["destroy"]).await;
-    assert_eq!(run.code, Some(2));
+    let run = world.run(&["destroy", "--json"]).await;
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (Some(2), ""),
+        "nothing was deleted: {}",
+        run.stderr
+    );
     assert!(
         !world
             .server
