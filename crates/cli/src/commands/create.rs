@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Create, printer: &Printer) -> Result<(), Failure> 
     report(&folder, &choices, &files, arguments.dry_run, printer)?;
     if choices.provider.needs_key() && arguments.api_key.is_none() {
         printer.info(&format!(
-            "The model wants a key: {}",
+            "The model wants a key: write it into {}, where MODEL_URL=stub has a stub answer without one",
             folder.join(LOCAL_VARIABLES).display()
         ));
     }

@@ -92,6 +92,28 @@ async fn spellings_of_other_tools_are_understood() {
 }
 
 #[tokio::test]
+async fn a_model_that_wants_a_key_can_be_done_without() {
+    let world = World::new().await;
+    let run = world
+        .run(&[
+            "create",
+            "--name",
+            "Punt",
+            "--model-provider",
+            "OpenAI",
+            "--defaults",
+        ])
+        .await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("Punt/agentcore/.env.local, where MODEL_URL=stub"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
 async fn a_bad_value_lists_the_good_ones() {
     let world = World::new().await;
     for (flag, value, good) in [
