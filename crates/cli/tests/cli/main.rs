@@ -602,6 +602,20 @@ async fn a_bearer_token_stands_in_for_keys_and_is_not_shown() {
 }
 
 #[tokio::test]
+async fn an_agent_without_tools_is_not_asked_for_them() {
+    let world = World::new().await;
+    assert_eq!(world.run(&["deploy"]).await.code, Some(0));
+    let run = world.run(&["tools", "list"]).await;
+    assert_eq!(run.code, Some(2));
+    assert!(
+        run.stderr
+            .starts_with("error: the agent does not speak MCP, and offers no tools"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
 async fn tools_are_listed_and_called() {
     let world = World::new().await;
     let run = world.run(&["--runtime", ARN, "tools", "list"]).await;

@@ -43,6 +43,8 @@ enum Way<'a> {
 /// An agent, and in whose name it is asked.
 pub(super) struct Agent<'a> {
     pub(super) protocol: ServerProtocol,
+    /// Whether that is what the agent was deployed with, and not only what is likely.
+    is_sure: bool,
     way: Way<'a>,
     user: Option<String>,
     bearer: Option<SecretString>,
@@ -71,17 +73,18 @@ impl<'a> Agent<'a> {
     }
 
     async fn deployed(context: Context<'a>, endpoint: EndpointName) -> Result<Self, Failure> {
-        let (runtime, protocol) = match context.runtime_name()?.parse::<RuntimeArn>() {
+        let (runtime, protocol, is_sure) = match context.runtime_name()?.parse::<RuntimeArn>() {
             Ok(arn) => {
                 let known = context.project.as_ref().ok();
                 let entry = known.and_then(|project| project.runtime(Some(arn.runtime.name())).ok());
-                (arn, entry.map_or(ServerProtocol::Http, |entry| entry.protocol))
+                let likely = entry.map_or(ServerProtocol::Http, |entry| entry.protocol);
+                (arn, likely, false)
             }
             Err(_) => {
                 let runtime = context.runtime().await?;
                 let configured = runtime.protocol_configuration.as_ref();
                 let protocol = configured.map_or(ServerProtocol::Http, |it| it.server_protocol);
-                (arn_of(&runtime)?, protocol)
+                (arn_of(&runtime)?, protocol, true)
             }
         };
         let context = Box::new(context);
@@ -90,7 +93,18 @@ impl<'a> Agent<'a> {
             runtime,
             endpoint,
         };
-        Ok(Self::by(way, protocol))
+        Ok(Self::by(way, protocol, is_sure))
+    }
+
+    /// Refuses what only MCP servers can do, if this is none.
+    pub(super) fn require_mcp(&self) -> Result<(), Failure> {
+        if !self.is_sure || self.protocol == ServerProtocol::Mcp {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            "the agent does not speak MCP, and offers no tools",
+            "`agentcore invoke` talks to it",
+        ))
     }
 
     /// The agent that `agentcore dev` runs for this project, or at this port.
@@ -101,12 +115,13 @@ impl<'a> Agent<'a> {
             project.and_then(|project| Some((project.root.as_path(), &project.runtime(wanted).ok()?.name)));
         let server = DevServer::find(entry, port, place.printer.debug).await?;
         let protocol = server.protocol;
-        Ok(Self::by(Way::Dev(server), protocol))
+        Ok(Self::by(Way::Dev(server), protocol, true))
     }
 
-    fn by(way: Way<'a>, protocol: ServerProtocol) -> Self {
+    fn by(way: Way<'a>, protocol: ServerProtocol, is_sure: bool) -> Self {
         Self {
             protocol,
+            is_sure,
             way,
             user: None,
             bearer: None,

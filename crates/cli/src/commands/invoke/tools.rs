@@ -33,12 +33,14 @@ pub(in super::super) async fn run(place: Place<'_>, arguments: &Tools) -> Result
     match &arguments.command {
         ToolCommand::List { peer } => {
             let agent = Agent::find(place, peer).await?;
+            agent.require_mcp()?;
             let server = Server::open(agent, given_session(peer.session_id.as_deref())?).await?;
             list(printer, server).await
         }
         ToolCommand::Call { name, input, peer } => {
             let input = arguments_of(input)?;
             let agent = Agent::find(place, peer).await?;
+            agent.require_mcp()?;
             let mut server = Server::open(agent, given_session(peer.session_id.as_deref())?).await?;
             let parameters = json!({ "name": name, "arguments": input });
             let result = server.request("tools/call", parameters).await?;
