@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from suite.asserting import OwnServer, policy, raw_of, refusal
+from suite.asserting import OwnServer, invocations, policy, raw_of, refusal
 from suite.raw import Raw
 from suite.server import ACCOUNT, COLLEAGUE, SECOND, SECOND_ACCOUNT, Aws, Server, new_session, until
 
@@ -150,6 +150,22 @@ def test_rates_hold_per_account_once_turned_on(own_server: OwnServer) -> None:
     aws.invoke(arn, runtimeSessionId=session)
     assert refusal(lambda: aws.invoke(arn)) == (429, "ThrottlingException")
     assert aws.invoke(arn, runtimeSessionId=session)["statusCode"] == 200
+
+
+def test_agents_clients_are_told_of_rates_in_their_protocols_form(own_server: OwnServer) -> None:
+    server = own_server("[rate_limits]\nenabled = true\ndata = 1\n")
+    raw, aws = raw_of(server), server.aws()
+    call = b'{"jsonrpc": "2.0", "id": 7, "method": "tools/list"}'
+    both = {"Accept": "application/json, text/event-stream"}
+    for protocol, status, code in (("MCP", 200, -32003), ("A2A", 429, -32053)):
+        target = invocations(aws.deploy(protocolConfiguration={"serverProtocol": protocol})["agentRuntimeArn"])
+        answers = [raw.send("POST", target, both, call) for _ in range(20)]
+        refused = [answer for answer in answers if answer.error]
+        assert refused, "nothing was limited"
+        for answer in refused:
+            assert (answer.status, answer.error) == (status, "ThrottlingException")
+            assert (answer.json["id"], answer.json["error"]["code"]) == (7, code)
+            assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_nothing_is_limited_unless_configured(raw: Raw) -> None:

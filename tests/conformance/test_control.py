@@ -4,6 +4,7 @@ import http.client
 import os
 import random
 import re
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from suite.asserting import OwnServer, raw_of, refusal
 from suite.raw import Raw
-from suite.server import ROOT, Aws, Server, new_name, new_session, until
+from suite.server import ROLE, ROOT, Aws, Server, new_name, new_session, until
 
 
 def test_a_runtime_under_way_takes_neither_update_nor_delete(aws: Aws) -> None:
@@ -26,6 +27,7 @@ def test_a_runtime_under_way_takes_neither_update_nor_delete(aws: Aws) -> None:
     assert (found["status"], found["failureReason"]) == ("CREATE_FAILED", "too old")
     update = {"agentRuntimeId": runtime, "roleArn": found["roleArn"], "agentRuntimeArtifact": aws.artifact()}
     assert refusal(lambda: aws.control.update_agent_runtime(**update)) == (409, "ConflictException")
+    assert refusal(lambda: aws.invoke(found["agentRuntimeArn"])) == (404, "ResourceNotFoundException")
     default = aws.control.get_agent_runtime_endpoint(agentRuntimeId=runtime, endpointName="DEFAULT")
     assert default["status"] == "CREATE_FAILED"
     assert "liveVersion" not in default
@@ -140,6 +142,74 @@ def test_repeated_updates_endpoints_and_stops_have_one_effect(aws: Aws) -> None:
     until("the session to be gone", lambda: refusal(lambda: aws.data.stop_runtime_session(**stop)) == gone)
 
 
+def test_a_repeated_deletion_is_no_error(aws: Aws) -> None:
+    runtime = aws.deploy()["agentRuntimeId"]
+    named = {"agentRuntimeId": runtime}
+    aws.control.create_agent_runtime_endpoint(**named, name="prod")
+    aws.settled_endpoint(runtime, "prod")
+    update = {"roleArn": ROLE, "agentRuntimeArtifact": aws.artifact()}
+    aws.control.update_agent_runtime(**named, **update)
+    aws.settled(runtime)
+    endpoint = named | {"endpointName": "prod"}
+    read = aws.control.get_agent_runtime
+    deletions: list[tuple[Callable[..., Any], Callable[..., Any], dict[str, Any]]] = [
+        (aws.control.delete_agent_runtime_endpoint, aws.control.get_agent_runtime_endpoint, endpoint),
+        (aws.control.delete_agent_runtime, read, named | {"agentRuntimeVersion": "1"}),
+        (aws.control.delete_agent_runtime, read, named),
+    ]
+    gone = (404, "ResourceNotFoundException")
+
+    def ended(look: Callable[..., Any], request: dict[str, Any]) -> bool:
+        try:
+            look(**request)
+        except ClientError as error:
+            return error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        return False
+
+    for delete, look, request in deletions:
+        token = str(uuid.uuid4())
+        first = delete(**request, clientToken=token)
+        answers = [delete(**request, clientToken=token)]
+        until("the deletion to end", lambda look=look, request=request: ended(look, request))
+        answers.append(delete(**request, clientToken=token))
+        for answer in (first, *answers):
+            assert answer.pop("ResponseMetadata")["HTTPStatusCode"] == 202
+        assert answers == [first] * 2
+        assert refusal(lambda delete=delete, request=request: delete(**request)) == gone
+
+
+def test_a_runtime_that_is_being_deleted_is_not_there_to_invoke(aws: Aws) -> None:
+    found = aws.deploy()
+    runtime, arn = found["agentRuntimeId"], found["agentRuntimeArn"]
+    over = threading.Event()
+
+    def invoke(_: int) -> set[str]:
+        codes: set[str] = set()
+        while not over.is_set():
+            try:
+                aws.invoke(arn)
+            except ClientError as error:
+                codes.add(error.response["Error"]["Code"])
+        return codes
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = [threads.submit(invoke, number) for number in range(4)]
+        try:
+            aws.control.delete_agent_runtime(agentRuntimeId=runtime)
+            until("the runtime to be gone", lambda: runtime not in listed(aws))
+        finally:
+            over.set()
+        codes = set().union(*(each.result() for each in seen))
+    assert "ResourceNotFoundException" in codes
+    # Of a session that was ended meanwhile.
+    assert codes <= {"ResourceNotFoundException", "RetryableConflictException", "RuntimeClientError"}
+
+
+def listed(aws: Aws) -> set[str]:
+    pages = aws.control.get_paginator("list_agent_runtimes").paginate()
+    return {item["agentRuntimeId"] for page in pages for item in page["agentRuntimes"]}
+
+
 def test_pages_show_everything_once_while_runtimes_come_and_go(own_server: OwnServer) -> None:
     aws = own_server().aws()
     kept = {aws.deploy()["agentRuntimeId"] for _ in range(6)}
@@ -185,6 +255,13 @@ def test_a_service_that_is_not_there_says_so_in_its_own_form(server: Server) -> 
             getattr(client, call)()
     with pytest.raises(ClientError, match="InvalidAction"):
         session.client("sts", endpoint_url=server.url).get_session_token()
+
+
+def test_a_request_that_was_signed_for_another_service_is_not_authentic(server: Server) -> None:
+    for service in ("bedrock", "bedrock-agentcore-control"):
+        answer = Raw(server.url, server.keys(), "us-east-1", service).send("POST", "/runtimes/")
+        assert (answer.status, answer.error) == (403, "InvalidSignatureException")
+        assert "'bedrock-agentcore'" in answer.json["message"]
 
 
 def test_every_operation_of_the_models_is_answered_by_its_state(aws: Aws, raw: Raw) -> None:

@@ -64,6 +64,11 @@ def test_every_answer_has_a_request_id_of_its_own(server: Server, raw: Raw, aws:
     assert len(ids) == 8
 
 
+def test_the_server_is_asked_for_its_health_without_a_body_too(raw: Raw) -> None:
+    answer = raw.send("HEAD", "/healthz", sign=False)
+    assert (answer.status, answer.body) == (200, b"")
+
+
 def test_browsers_of_allowed_origins_get_in(own_server: OwnServer) -> None:
     server = own_server('[cors]\nallowed_origins = ["https://app.example.com"]\n')
     raw, target = raw_of(server), "/runtimes/"

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from suite.asserting import HEADERS, headers_at_agent, invocations, policy, refusal
-from suite.raw import Raw
+from suite.raw import Answer, Raw
 from suite.server import ACCOUNT, Aws, new_session
 
 FAIL = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "do": "answer", "status": 500}).encode()
@@ -34,6 +34,10 @@ def test_mcp_errors_are_json_rpc(raw: Raw, aws: Aws) -> None:
     for accept in ({}, {"Accept": "application/json"}):
         answer = raw.send("POST", target, accept, FAIL)
         assert (answer.status, answer.json["error"]["code"]) == (406, -32011)
+    for nobody in ("nobody", "not%20a%20name"):
+        answer = raw.send("POST", f"{target}?qualifier={nobody}", BOTH, FAIL)
+        assert (answer.status, answer.error) == (200, "ResourceNotFoundException")
+        assert (answer.json["id"], answer.json["error"]["code"]) == (7, -32004)
     for method in ("GET", "DELETE"):
         answer = raw.send(method, target, BOTH)
         assert (answer.status, answer.headers["allow"]) == (405, "POST")
@@ -44,6 +48,8 @@ def test_a2a_errors_are_json_rpc_with_their_status(raw: Raw, aws: Aws) -> None:
     answer = raw.send("POST", target + "/", body=FAIL)
     assert (answer.status, answer.error) == (424, "RuntimeClientError")
     assert (answer.json["id"], answer.json["error"]["code"]) == (7, -32055)
+    answer = raw.send("POST", f"{target}?qualifier=nobody", body=FAIL)
+    assert (answer.status, answer.json["error"]["code"]) == (404, -32051)
     answer = raw.send("POST", target, {"A2A-Version": "1.0"}, HEADERS)
     assert headers_at_agent(answer)["a2a-version"] == "1.0"
     assert raw.send("GET", target).error == "UnknownOperationException"
@@ -151,6 +157,42 @@ def test_a_runtime_with_an_authorizer_takes_no_signature_and_no_nonsense(raw: Ra
         assert document.json["scopes_supported"] == ["api/read", "write"]
     only_all = policy(arn, "Allow", ACCOUNT)
     assert refusal(lambda: aws.control.put_resource_policy(resourceArn=arn, policy=only_all))[0] == 400
+
+
+def test_who_brings_no_good_token_is_told_so_in_the_protocols_form(raw: Raw, aws: Aws) -> None:
+    authorizer = {"discoveryUrl": "https://idp.example.com/.well-known/openid-configuration", "allowedClients": ["a"]}
+    members = {"authorizerConfiguration": {"customJWTAuthorizer": authorizer}}
+
+    def refused(protocol: str) -> tuple[Answer, Answer]:
+        found = aws.deploy(**members, protocolConfiguration={"serverProtocol": protocol})
+        target = invocations(found["agentRuntimeArn"])
+        without = raw.send("POST", target, BOTH, FAIL, sign=False)
+        bad = raw.send("POST", target, BOTH | {"Authorization": "Bearer a.b.c"}, FAIL, sign=False)
+        for answer in (without, bad):
+            assert (answer.status, answer.error) == (401, "UnauthorizedException")
+            assert answer.headers["www-authenticate"].startswith("Bearer resource_metadata=")
+        stop = raw.send("POST", target.replace("/invocations", "/stopruntimesession"), sign=False)
+        assert (stop.status, set(stop.json)) == (401, {"message"})
+        return without, bad
+
+    for answer in refused("MCP"):
+        assert (answer.json["id"], answer.json["error"]["code"]) == (None, -32001)
+    for answer in refused("AGUI"):
+        assert json.loads(answer.body.removeprefix(b"data: "))["code"] == "UNAUTHORIZED"
+    for answer in refused("A2A"):
+        assert set(answer.json) == {"message"}
+    mismatch = raw.send("POST", speaking(aws, "MCP"), BOTH | {"Authorization": "Bearer a.b.c"}, FAIL, sign=False)
+    assert (mismatch.status, mismatch.json["error"]["code"]) == (403, -32002)
+
+
+def test_a_token_for_what_is_not_there_is_told_so(raw: Raw, aws: Aws) -> None:
+    bearer = {"Authorization": "Bearer a.b.c"}
+    found = aws.deploy()
+    missing = invocations(found["agentRuntimeArn"].replace(found["agentRuntimeId"], "none-0123456789"))
+    for target in (missing, invocations(found["agentRuntimeArn"]) + "?qualifier=nobody"):
+        answer = raw.send("POST", target, bearer, b"{}", sign=False)
+        assert (answer.status, answer.error) == (404, "ResourceNotFoundException")
+        assert raw.send("POST", target, {}, b"{}", sign=False).error == "MissingAuthenticationTokenException"
 
 
 def test_a_runtime_without_one_takes_no_tokens(raw: Raw, aws: Aws) -> None:

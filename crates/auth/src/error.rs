@@ -33,6 +33,12 @@ pub enum AuthError {
     /// The date in the credential scope is not the date of the signature.
     #[error("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP")]
     ScopeDate,
+    /// The region in the credential scope cannot be one.
+    #[error("Credential should be scoped to a valid region.")]
+    ScopeRegion,
+    /// The request was signed for another service than the one whose operation it asks for.
+    #[error("Credential should be scoped to correct service: '{0}'.")]
+    ScopeService(&'static str),
     /// The signature is older than the allowed difference of clocks.
     #[error(
         "Signature expired: {} is now earlier than {} ({} - 5 min.)",
@@ -86,6 +92,8 @@ impl AuthError {
             Self::Mismatch
             | Self::BodyMismatch
             | Self::ScopeDate
+            | Self::ScopeRegion
+            | Self::ScopeService(_)
             | Self::TooOld { .. }
             | Self::TooNew { .. } => "InvalidSignatureException",
         }

@@ -12,6 +12,8 @@ use crate::{AccessKeyId, AuthError};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
+/// The service with payloads of its own kinds.
+const S3: &str = "s3";
 /// Longest `Authorization` header read.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
 /// Most headers a signature may cover.
@@ -30,9 +32,8 @@ pub enum Payload {
     Literal([u8; 32]),
     /// The body is not covered by the signature.
     Unsigned,
-    /// The body is an `aws-chunked` stream that carries signatures of its own (`STREAMING-…`). The signature
-    /// of the request can be verified; the chunks are the business of whoever decodes them, and a service
-    /// that does not decode them must refuse the request.
+    /// The body is an `aws-chunked` stream that carries signatures of its own (`STREAMING-…`); S3 only. The
+    /// signature of the request can be verified; the chunks are the business of whoever decodes them.
     Streaming(String),
 }
 
@@ -153,6 +154,7 @@ fn from_header(parts: &Parts, authorization: &str) -> Result<SigV4Request, AuthE
     })?;
     let (access_key, scope) = parse_credential(credential.ok_or_else(|| missing("Credential"))?)?;
     let content_sha256 = single_header(parts, &HeaderName::from_static(CONTENT_SHA256))?;
+    let payload = content_sha256.map_or(Ok(Payload::Computed), |text| parse_payload(text, &scope.service))?;
     Ok(SigV4Request {
         access_key,
         scope,
@@ -160,7 +162,7 @@ fn from_header(parts: &Parts, authorization: &str) -> Result<SigV4Request, AuthE
         expires: None,
         signed_headers: parse_signed_headers(signed_headers.ok_or_else(|| missing("SignedHeaders"))?)?,
         signature: parse_signature(signature.ok_or_else(|| missing("Signature"))?)?,
-        payload: content_sha256.map_or(Ok(Payload::Computed), parse_payload)?,
+        payload,
         session_token: single_header(parts, &HeaderName::from_static("x-amz-security-token"))?
             .map(str::to_owned),
     })
@@ -189,9 +191,9 @@ fn from_query(parts: &Parts, query: &str) -> Result<SigV4Request, AuthError> {
         None => optional("X-Amz-Content-Sha256")?,
     };
     let payload = match content_sha256 {
-        Some(value) => parse_payload(&value)?,
+        Some(value) => parse_payload(&value, &scope.service)?,
         // Presigned URLs of S3 never cover a body.
-        None if scope.service == "s3" => Payload::Unsigned,
+        None if scope.service == S3 => Payload::Unsigned,
         None => Payload::Computed,
     };
     Ok(SigV4Request {
@@ -270,7 +272,7 @@ fn parse_credential(text: &str) -> Result<(AccessKeyId, Scope), AuthError> {
     }
     let scope = Scope {
         date: date.to_owned(),
-        region: region.parse().map_err(|_| malformed())?,
+        region: region.parse().map_err(|_| AuthError::ScopeRegion)?,
         service: service.to_owned(),
     };
     Ok((access_key.parse().map_err(|_| malformed())?, scope))
@@ -301,21 +303,26 @@ fn parse_signed_headers(text: &str) -> Result<Vec<HeaderName>, AuthError> {
         .collect()
 }
 
+/// Text that cannot be a signature is the signature of nothing.
 fn parse_signature(text: &str) -> Result<[u8; 32], AuthError> {
-    parse_digest(text).ok_or_else(|| AuthError::incomplete("Signature must be 64 hexadecimal digits."))
+    parse_digest(text).ok_or(AuthError::Mismatch)
 }
 
-fn parse_payload(text: &str) -> Result<Payload, AuthError> {
+fn parse_payload(text: &str, service: &str) -> Result<Payload, AuthError> {
     if text == "UNSIGNED-PAYLOAD" {
         return Ok(Payload::Unsigned);
     }
     if text.starts_with("STREAMING-") {
-        return Ok(Payload::Streaming(text.to_owned()));
+        return if service == S3 {
+            Ok(Payload::Streaming(text.to_owned()))
+        } else {
+            Err(AuthError::incomplete(format!(
+                "x-amz-content-sha256 is {text}, which only S3 takes."
+            )))
+        };
     }
     parse_digest(text).map(Payload::Literal).ok_or_else(|| {
-        AuthError::incomplete(
-            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-… or a SHA-256 in lower case.",
-        )
+        AuthError::incomplete("x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a SHA-256 in lower case.")
     })
 }
 

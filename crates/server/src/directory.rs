@@ -31,7 +31,11 @@ impl Directory for StoreDirectory {
         };
         loop {
             let now = UnixMicros::now();
-            match self.0.claim(&new, now).await.map_err(failed)? {
+            let claim = self.0.claim(&new, now).await.map_err(|error| match error {
+                StoreError::NotFound(_) => DirectoryError::Gone,
+                error => failed(error),
+            })?;
+            match claim {
                 coracle_store::Claim::Granted(granted) => {
                     return Ok(Claimed {
                         generation: granted.generation,

@@ -4,9 +4,10 @@
 use coracle_types::{EndpointArn, EndpointName, ResourceStatus, RuntimeId};
 
 use crate::annotations::delete_annotations;
+use crate::idempotency::{record, replayed};
 use crate::runtimes::{require_runtime, touch};
 use crate::versions::newest_version;
-use crate::{Deletion, Owner, RuntimeVersion, Store, StoreError, UnixMicros};
+use crate::{Applied, Deletion, Idempotency, Owner, RuntimeVersion, Store, StoreError, UnixMicros};
 
 impl Store {
     /// Begins to delete a runtime with all its versions.
@@ -18,9 +19,13 @@ impl Store {
         &self,
         owner: &Owner,
         id: &RuntimeId,
+        idempotency: Option<&Idempotency<'_, RuntimeVersion>>,
         now: UnixMicros,
-    ) -> Result<RuntimeVersion, StoreError> {
+    ) -> Result<Applied<RuntimeVersion>, StoreError> {
         let mut transaction = self.write().await?;
+        if let Some(response) = replayed(&mut transaction, owner, idempotency, now).await? {
+            return Ok(Applied::Before(response));
+        }
         let runtime = require_runtime(&mut transaction, owner, id).await?;
         let version = newest_version(&mut transaction, id).await?;
         let mut begun = RuntimeVersion { runtime, version };
@@ -46,8 +51,9 @@ impl Store {
         .await?;
         begun.runtime.deletion = Some(Deletion::Running);
         begun.runtime.updated_at = now;
+        record(&mut transaction, owner, idempotency, &begun, now).await?;
         transaction.commit().await?;
-        Ok(begun)
+        Ok(Applied::Now(begun))
     }
 
     /// Ends the deletion of a runtime: it is gone with all that belonged to it, and its name is free again; or

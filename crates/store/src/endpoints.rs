@@ -237,9 +237,13 @@ impl Store {
         owner: &Owner,
         id: &RuntimeId,
         name: &EndpointName,
+        idempotency: Option<&Idempotency<'_, Endpoint>>,
         now: UnixMicros,
-    ) -> Result<Endpoint, StoreError> {
+    ) -> Result<Applied<Endpoint>, StoreError> {
         let mut transaction = self.write().await?;
+        if let Some(response) = replayed(&mut transaction, owner, idempotency, now).await? {
+            return Ok(Applied::Before(response));
+        }
         require_runtime(&mut transaction, owner, id).await?;
         let mut endpoint = require_named_endpoint(&mut transaction, id, name).await?;
         if !endpoint.status.allows_delete() {
@@ -249,8 +253,9 @@ impl Store {
         endpoint.failure_reason = None;
         endpoint.updated_at = now;
         endpoint.save(&mut transaction).await?;
+        record(&mut transaction, owner, idempotency, &endpoint, now).await?;
         transaction.commit().await?;
-        Ok(endpoint)
+        Ok(Applied::Now(endpoint))
     }
 
     /// Ends the deletion of an endpoint: it is gone with its tags, or remains as `DELETE_FAILED`.

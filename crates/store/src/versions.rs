@@ -176,8 +176,13 @@ impl Store {
         owner: &Owner,
         id: &RuntimeId,
         number: VersionNumber,
-    ) -> Result<(), StoreError> {
+        idempotency: Option<&Idempotency<'_, ()>>,
+        now: UnixMicros,
+    ) -> Result<Applied<()>, StoreError> {
         let mut transaction = self.write().await?;
+        if let Some(response) = replayed(&mut transaction, owner, idempotency, now).await? {
+            return Ok(Applied::Before(response));
+        }
         require_standing_runtime(&mut transaction, owner, id).await?;
         let version = require_version(&mut transaction, id, number).await?;
         if !version.status.allows_delete() {
@@ -200,8 +205,9 @@ impl Store {
             .bind(i64::from(number.get()))
             .execute(&mut *transaction)
             .await?;
+        record(&mut transaction, owner, idempotency, &(), now).await?;
         transaction.commit().await?;
-        Ok(())
+        Ok(Applied::Now(()))
     }
 }
 

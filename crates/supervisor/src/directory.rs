@@ -21,6 +21,9 @@ pub enum DirectoryError {
     /// Another server that may be alive owns the session, or has claimed it since.
     #[error("another server owns the session")]
     OwnedByAnother,
+    /// What the session would run is gone, or going.
+    #[error("the runtime, endpoint or version of the session is gone")]
+    Gone,
     /// The directory could not be asked. What was asked may have happened.
     #[error("the session directory failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -37,8 +37,8 @@ class Answer:
 class Raw:
     """A connection that signs whatever it sends."""
 
-    def __init__(self, url: str, keys: dict[str, str], region: str) -> None:
-        self.url, self.region = url, region
+    def __init__(self, url: str, keys: dict[str, str], region: str, service: str = "bedrock-agentcore") -> None:
+        self.url, self.region, self._service = url, region, service
         self._credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys.get("session_token"))
         self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=30)
 
@@ -71,7 +71,7 @@ class Raw:
     def _headers(self, method: str, target: str, headers: dict[str, str], body: bytes, sign: bool) -> dict[str, str]:
         request = AWSRequest(method, self.url + target, headers=dict(headers), data=body)
         if sign:
-            SigV4Auth(self._credentials, "bedrock-agentcore", self.region).add_auth(request)
+            SigV4Auth(self._credentials, self._service, self.region).add_auth(request)
         prepared = request.prepare().headers.items()
         return {name: value if isinstance(value, str) else value.decode() for name, value in prepared}
 

@@ -68,7 +68,6 @@ fn what_cannot_be_read_is_an_incomplete_signature() {
         authorization.replace("host;", "Host;"),
         authorization.replace("aws4_request", "aws5_request"),
         authorization.replace("/eu-west-1", ""),
-        authorization.replace("Signature=", "Signature=0"),
         authorization.replace("Signature=", "Sig="),
         format!("{authorization}, Signature=00"),
         "AWS4-HMAC-SHA256".to_owned(),
@@ -284,6 +283,53 @@ fn a_streaming_payload_is_named() {
         Payload::Streaming("STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned())
     );
     assert_eq!(verdict(&parts, b"chunks"), Ok(()));
+}
+
+#[test]
+fn only_s3_takes_a_payload_in_signed_pieces() {
+    let mut draft = Draft {
+        method: "POST",
+        ..Draft::get(INVOCATION)
+    };
+    let kind = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    draft.headers.push(("x-amz-content-sha256", kind.to_owned()));
+    let (parts, _) = draft.sign_body(SignableBody::Precomputed(kind.to_owned()));
+    let error = verdict(&parts, b"chunks").unwrap_err();
+    assert_eq!(error.code(), "IncompleteSignatureException");
+}
+
+#[test]
+fn text_that_is_no_signature_does_not_match() {
+    let (good, _) = Draft::get("/").sign();
+    let authorization = good.headers["authorization"].to_str().unwrap().to_owned();
+    let (rest, signature) = authorization.split_once("Signature=").unwrap();
+    for bad in [
+        "",
+        "0",
+        "no hexadecimal digits",
+        &signature[1..],
+        &format!("0{signature}"),
+        &signature.to_uppercase(),
+    ] {
+        let mut parts = good.clone();
+        let value = format!("{rest}Signature={bad}");
+        parts.headers.insert("authorization", value.parse().unwrap());
+        assert_eq!(verdict(&parts, b""), Err(AuthError::Mismatch), "{bad}");
+    }
+}
+
+#[test]
+fn a_scope_without_a_region_is_named() {
+    let (mut parts, _) = Draft::get("/").sign();
+    let authorization = parts.headers["authorization"].to_str().unwrap().to_owned();
+    let elsewhere = authorization.replace("/eu-west-1/", "/EU West/");
+    parts.headers.insert("authorization", elsewhere.parse().unwrap());
+    let error = verdict(&parts, b"").unwrap_err();
+    assert_eq!(
+        (error.code(), error.status().as_u16()),
+        ("InvalidSignatureException", 403)
+    );
+    assert!(error.to_string().contains("region"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Runtime endpoints other than what happens to `DEFAULT` by itself.
 
 use coracle_store::{Applied, Endpoint, EndpointChange, Idempotency, NewEndpoint, StoreError, UnixMicros};
-use coracle_types::{EndpointArn, RuntimeArn};
+use coracle_types::{EndpointArn, ResourceStatus, RuntimeArn};
 use coracle_wire::control::{
     AgentRuntimeEndpoint, CreateAgentRuntimeEndpointRequest, CreateAgentRuntimeEndpointResponse,
     DeleteAgentRuntimeEndpointRequest, DeleteAgentRuntimeEndpointResponse, GetAgentRuntimeEndpointRequest,
@@ -176,21 +176,31 @@ impl ControlPlane {
         })
     }
 
-    /// Deletes an endpoint. Repeating the request is harmless, so its token is not needed.
+    /// Deletes an endpoint.
     pub(super) async fn delete_endpoint(
         &self,
         caller: &Caller,
-        input: DeleteAgentRuntimeEndpointRequest,
+        mut input: DeleteAgentRuntimeEndpointRequest,
     ) -> Result<DeleteAgentRuntimeEndpointResponse, Error> {
+        let digest = digest::of(&input)?;
+        let client_token = input.client_token.take();
+        // The answer to a repetition is made anew: it says what the request does.
+        let idempotency = client_token.as_deref().map(|token| Idempotency {
+            operation: "DeleteAgentRuntimeEndpoint",
+            token,
+            digest: &digest,
+            response: &|_| String::new(),
+        });
         let (owner, id, name) = (owner(caller), input.agent_runtime_id, input.endpoint_name);
-        let deleting = self
+        let now = UnixMicros::now();
+        let begun = self
             .store
-            .begin_delete_endpoint(&owner, &id, &name, UnixMicros::now())
-            .await;
-        let endpoint = deleting.map_err(refusal)?;
-        self.reconciler.wake();
+            .begin_delete_endpoint(&owner, &id, &name, idempotency.as_ref(), now);
+        if let Applied::Now(_) = begun.await.map_err(refusal)? {
+            self.reconciler.wake();
+        }
         Ok(DeleteAgentRuntimeEndpointResponse {
-            status: endpoint.status,
+            status: ResourceStatus::Deleting,
             agent_runtime_id: Some(id),
             endpoint_name: Some(name),
         })

@@ -15,6 +15,9 @@ use super::{ControlPlane, owner, refusal, rules, token, view};
 use crate::digest;
 use crate::gateway::Caller;
 
+/// What client tokens of deletions are kept for. The answer to a repetition is made anew: it says what the request does.
+const DELETE: &str = "DeleteAgentRuntime";
+
 impl ControlPlane {
     pub(super) async fn create_runtime(
         &self,
@@ -103,26 +106,42 @@ impl ControlPlane {
         view::described(&stored.map_err(refusal)?)
     }
 
-    /// Deletes a runtime, or one version of it. Repeating the request is harmless, so its token is not needed.
+    /// Deletes a runtime, or one version of it.
     pub(super) async fn delete_runtime(
         &self,
         caller: &Caller,
-        input: DeleteAgentRuntimeRequest,
+        mut input: DeleteAgentRuntimeRequest,
     ) -> Result<DeleteAgentRuntimeResponse, Error> {
-        let (owner, id) = (owner(caller), input.agent_runtime_id);
+        let digest = digest::of(&input)?;
+        let client_token = input.client_token.take();
+        let (owner, id, now) = (owner(caller), input.agent_runtime_id, UnixMicros::now());
         match input.agent_runtime_version {
-            Some(number) => self
-                .store
-                .delete_version(&owner, &id, number)
-                .await
-                .map_err(refusal)?,
+            Some(number) => {
+                let idempotency = client_token.as_deref().map(|token| Idempotency {
+                    operation: DELETE,
+                    token,
+                    digest: &digest,
+                    response: &|()| String::new(),
+                });
+                let deleted = self
+                    .store
+                    .delete_version(&owner, &id, number, idempotency.as_ref(), now);
+                deleted.await.map_err(refusal)?;
+            }
             None => {
-                self.store
-                    .begin_delete_runtime(&owner, &id, UnixMicros::now())
-                    .await
-                    .map_err(refusal)?;
-                tracing::info!(runtime = %id, principal = caller.principal, "runtime being deleted");
-                self.reconciler.wake();
+                let idempotency = client_token.as_deref().map(|token| Idempotency {
+                    operation: DELETE,
+                    token,
+                    digest: &digest,
+                    response: &|_| String::new(),
+                });
+                let begun = self
+                    .store
+                    .begin_delete_runtime(&owner, &id, idempotency.as_ref(), now);
+                if let Applied::Now(_) = begun.await.map_err(refusal)? {
+                    tracing::info!(runtime = %id, principal = caller.principal, "runtime being deleted");
+                    self.reconciler.wake();
+                }
             }
         }
         Ok(DeleteAgentRuntimeResponse {

@@ -3,6 +3,8 @@
 //! A runtime takes signatures or the tokens of its `customJWTAuthorizer`, never both. Who asks without a token, or
 //! with one that does not count, is told where to get one.
 
+use std::sync::Arc;
+
 use coracle_auth::token::{Bearer, ClaimRule, ClaimValue, TokenRules};
 use coracle_types::InvocationTarget;
 use coracle_wire::control::{
@@ -20,7 +22,7 @@ use super::routes::Served;
 use super::shell::PATH as SHELLS;
 use super::target::Target;
 use super::websocket::{PATH as WEBSOCKET, token_in_protocols};
-use super::{DataPlane, session_url};
+use super::{DataPlane, envelope, session_url};
 use crate::gateway::body::{ResponseBody, full};
 use crate::gateway::{Caller, INVOCATIONS, Proof};
 use crate::issuers::BearerError;
@@ -51,30 +53,30 @@ impl DataPlane {
         if parts.method == Method::GET
             && let Ok(labels) = coracle_wire::match_path(METADATA, path)
         {
-            let found = self.named_without_caller(target_of(&labels, parts)).await;
-            let document = found.and_then(|(target, served)| {
-                let authorizer = served.authorizer.as_ref()?;
-                Some(metadata(authorizer, &self.resource_url(parts, &target)))
-            });
+            let document = self.metadata_of(target_of(&labels, parts), parts).await;
             return Ok(document.map_or(Unsigned::Nobody, Unsigned::Answered));
         }
+        let token = token(parts);
         let named = match session_url::address_in(&parts.uri) {
             Some(address) => self.session_at(&address).await?.map(|(target, _)| target),
             None => data_labels(parts).and_then(|labels| target_of(&labels, parts)),
         };
-        let Some((target, served)) = self.named_without_caller(named).await else {
+        let Some(target) = named else {
             return Ok(Unsigned::Nobody);
         };
-        let token = token(parts);
+        let served = match self.served_at(&target).await {
+            Ok(served) => served,
+            Err(error) if token.is_some() => return Err(error),
+            Err(_) => return Ok(Unsigned::Nobody),
+        };
         let Some(authorizer) = &served.authorizer else {
-            return if token.is_some() {
-                Err(mismatch())
-            } else {
-                Ok(Unsigned::Nobody)
-            };
+            return Ok(match token {
+                Some(_) => Unsigned::Answered(refused(parts, &served, mismatch())),
+                None => Unsigned::Nobody,
+            });
         };
         let Some(token) = token else {
-            let challenge = self.challenge(parts, &target, "Missing Authentication Token");
+            let challenge = self.challenge(parts, &target, &served, "Missing Authentication Token");
             return Ok(Unsigned::Answered(challenge));
         };
         let rules = rules(authorizer, &self.client_claims);
@@ -89,6 +91,7 @@ impl DataPlane {
                 Ok(Unsigned::Answered(self.challenge(
                     parts,
                     &target,
+                    &served,
                     &why.to_string(),
                 )))
             }
@@ -98,20 +101,28 @@ impl DataPlane {
         }
     }
 
-    /// What a request names and what that serves, to somebody of whom nothing is known. `None` if it is nothing.
-    async fn named_without_caller(&self, named: Option<Target>) -> Option<(Target, std::sync::Arc<Served>)> {
-        let target = named?;
-        let found = self
-            .routes
-            .find(&target.owner, &target.runtime, &target.endpoint, None);
-        Some((target.clone(), found.await.ok()?))
+    async fn served_at(&self, target: &Target) -> Result<Arc<Served>, Error> {
+        self.routes
+            .find(&target.owner, &target.runtime, &target.endpoint, None)
+            .await
     }
 
-    fn challenge(&self, parts: &Parts, target: &Target, text: &str) -> Response<ResponseBody> {
-        let mut response = Error::unauthorized(text).into_response().map(full);
-        if session_url::is_session_url(&parts.uri) {
-            response = session_url::bare(response, text);
-        }
+    /// Where tokens for a runtime come from. `None` if it takes none, or does not exist.
+    async fn metadata_of(&self, named: Option<Target>, parts: &Parts) -> Option<Response<ResponseBody>> {
+        let target = named?;
+        let served = self.served_at(&target).await.ok()?;
+        let authorizer = served.authorizer.as_ref()?;
+        Some(metadata(authorizer, &self.resource_url(parts, &target)))
+    }
+
+    fn challenge(
+        &self,
+        parts: &Parts,
+        target: &Target,
+        served: &Served,
+        text: &str,
+    ) -> Response<ResponseBody> {
+        let mut response = refused(parts, served, Error::unauthorized(text));
         let url = self.resource_url(parts, target);
         let (resource, query) = url.split_once('?').unwrap_or((&url, ""));
         let challenge =
@@ -137,6 +148,18 @@ impl DataPlane {
         self.public_url
             .clone()
             .unwrap_or_else(|| format!("{scheme}://{}", host.unwrap_or("localhost")))
+    }
+}
+
+/// The answer to who may not use a runtime, in the form that clients of this URL read. The body has not been read.
+fn refused(parts: &Parts, served: &Served, error: Error) -> Response<ResponseBody> {
+    if session_url::is_session_url(&parts.uri) {
+        let text = error.message().to_owned();
+        return session_url::bare(error.into_response().map(full), &text);
+    }
+    match coracle_wire::match_path(INVOCATIONS, parts.uri.path()) {
+        Ok(_) => envelope::wrap(served.spec.agent.protocol, error, None),
+        Err(_) => error.into_response().map(full),
     }
 }
 

@@ -45,6 +45,8 @@ const DEFAULT_TIMEOUT: i32 = 300;
 const TIMEOUTS: std::ops::RangeInclusive<i32> = 1..=3600;
 /// Most output of a command, in bytes.
 const MAX_OUTPUT: usize = 100 * 1024 * 1024;
+/// Longest piece of output in an event, in bytes of JSON. The service's events are of at most 64 KB.
+const MAX_EVENT_TEXT: usize = 60_000;
 /// The exit code of a command that never began.
 const PLATFORM_FAULT: i32 = -1;
 /// The exit code of a command whose time was over, as `timeout` gives it.
@@ -144,6 +146,7 @@ fn events(running: RunningCommand, lease: Arc<Lease>) -> ResponseBody {
         stdout: Text::default(),
         stderr: Text::default(),
         output: 0,
+        untold: None,
         next: Next::Start,
     };
     let messages = stream::unfold(state, |mut state| async move {
@@ -160,6 +163,8 @@ struct Narration {
     stdout: Text,
     stderr: Text,
     output: usize,
+    /// What is left of a piece of output that was too long for one event.
+    untold: Option<(&'static str, String)>,
     next: Next,
 }
 
@@ -188,6 +193,9 @@ impl Narration {
     }
 
     async fn happening(&mut self) -> Message {
+        if let Some((name, text)) = self.untold.take() {
+            return self.delta(name, text);
+        }
         loop {
             let (name, text) = match self.running.next().await {
                 Ok(CommandEvent::Stdout(bytes)) => ("stdout", self.stdout.append(&bytes)),
@@ -202,9 +210,16 @@ impl Narration {
                 return exception("runtimeClientError", &text);
             }
             if !text.is_empty() {
-                return chunk(&json!({"contentDelta": {name: text}}));
+                return self.delta(name, text);
             }
         }
+    }
+
+    /// Tells of output, as much as an event may.
+    fn delta(&mut self, name: &'static str, mut text: String) -> Message {
+        let rest = text.split_off(fitting(&text));
+        self.untold = (!rest.is_empty()).then_some((name, rest));
+        chunk(&json!({"contentDelta": {name: text}}))
     }
 
     /// What is left of the output comes first.
@@ -279,6 +294,25 @@ fn is_beginning(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }
 
+/// How many bytes of a text fit into an event.
+fn fitting(text: &str) -> usize {
+    let mut room = MAX_EVENT_TEXT;
+    let over = text.char_indices().find(|(_, character)| {
+        let left = room.checked_sub(length_in_json(*character));
+        room = left.unwrap_or(0);
+        left.is_none()
+    });
+    over.map_or(text.len(), |(at, _)| at)
+}
+
+fn length_in_json(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        control if control < ' ' => 6,
+        other => other.len_utf8(),
+    }
+}
+
 fn stop(code: i32, status: &str) -> Message {
     chunk(&json!({"contentStop": {"exitCode": code, "status": status}}))
 }
@@ -321,6 +355,20 @@ mod tests {
         assert_eq!(text.append(b"x\xffy"), "x\u{fffd}y");
         assert_eq!(text.append(b"\xe2\x82"), "");
         assert_eq!(text.finish(), "\u{fffd}");
+    }
+
+    #[test]
+    fn output_that_json_makes_longer_goes_in_more_events() {
+        for text in ["\0", "\n", "x", "€", "\"\u{7f}\u{1b}é"].map(|piece| piece.repeat(70_000)) {
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let (event, left) = rest.split_at(fitting(rest));
+                let length = json!(event).to_string().len() - 2;
+                assert!(length <= MAX_EVENT_TEXT, "{length}");
+                assert!(left.is_empty() || length > MAX_EVENT_TEXT - 6, "{length}");
+                rest = left;
+            }
+        }
     }
 
     proptest! {

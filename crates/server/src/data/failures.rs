@@ -44,6 +44,7 @@ pub(super) fn not_acquired(error: AcquireError) -> Error {
             Error::runtime_client(with_details(&text, &what, &last_log_lines))
         }
         AcquireError::Host(failure) => Error::internal(AcquireError::Host(failure)),
+        AcquireError::Gone => Error::not_found("The runtime or endpoint does not exist"),
         AcquireError::InProgress => Error::retryable_conflict("Session operation in progress, please retry"),
         AcquireError::CapReached(reached) => caps::refusal(reached),
         AcquireError::TooManySessions { limit } => {

@@ -50,6 +50,10 @@ pub(super) fn to_agent(
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
             continue;
         };
+        // The allow-list may name what is forwarded in any case.
+        if headers.contains_key(&name) {
+            continue;
+        }
         for value in caller.get_all(&name) {
             headers.append(name.clone(), value.clone());
         }
@@ -128,6 +132,16 @@ mod tests {
         for dropped in ["cookie", "x-other", "a2a-version"] {
             assert!(!headers.contains_key(dropped), "{dropped} was forwarded");
         }
+    }
+
+    #[test]
+    fn what_is_forwarded_in_any_case_may_be_listed() {
+        let sent = caller(&[("traceparent", "t"), ("x-mine", "one"), ("x-mine", "two")]);
+        let allowed = ["Traceparent", "X-Mine"].map(str::to_owned);
+        let headers = to_agent(&sent, &session(), "r", ServerProtocol::Http, &allowed);
+        let values = |name| headers.get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(values("traceparent"), ["t"]);
+        assert_eq!(values("x-mine"), ["one", "two"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use coracle_auth::policy::SERVICE_PREFIX;
 use coracle_supervisor::{AcquireError, Lease};
-use coracle_types::{ServerProtocol, SessionId, SessionKey};
+use coracle_types::{EndpointName, ServerProtocol, SessionId, SessionKey};
 use coracle_wire::data::InvokeAgentRuntimeRequest;
 use coracle_wire::data::operations::InvokeAgentRuntime;
 use coracle_wire::{Error, Labels};
@@ -76,16 +76,32 @@ impl DataPlane {
         {
             Ok(response) => Ok(response),
             Err(error) => {
-                let Some(served) = self.addressed(caller, labels, parts).await else {
-                    return Err(error);
-                };
-                if error.status().is_server_error() {
-                    let (request_id, error) = (&caller.request_id, crate::error_chain(&error));
-                    tracing::error!(request_id, error, "an invocation failed");
-                }
-                Ok(envelope::wrap(served.spec.agent.protocol, error, peeked.as_ref()))
+                self.refuse_invocation(caller, labels, parts, error, peeked.as_ref())
+                    .await
             }
         }
+    }
+
+    /// Tells why an invocation failed, in the form of the agent's protocol; `body` is the request's, if it is small.
+    ///
+    /// # Errors
+    /// The same error, where it concerns no runtime that exists.
+    pub(crate) async fn refuse_invocation(
+        &self,
+        caller: &Caller,
+        labels: &Labels,
+        parts: &Parts,
+        error: Error,
+        body: Option<&Bytes>,
+    ) -> Result<Response<ResponseBody>, Error> {
+        let Some(served) = self.addressed(caller, labels, parts).await else {
+            return Err(error);
+        };
+        if error.status().is_server_error() {
+            let (request_id, error) = (&caller.request_id, crate::error_chain(&error));
+            tracing::error!(request_id, error, "an invocation failed");
+        }
+        Ok(envelope::wrap(served.spec.agent.protocol, error, body))
     }
 
     /// Answers another method than POST on the URL of invocations: an MCP client learns that there is no stream
@@ -112,21 +128,25 @@ impl DataPlane {
     }
 
     /// What a request addresses, whatever else may be wrong with it; nothing that is none of the caller's business.
+    /// Where the runtime has no such endpoint, it is the default one.
     async fn addressed(&self, caller: &Caller, labels: &Labels, parts: &Parts) -> Option<Arc<Served>> {
         let (named, qualifier) = (
             labels.get("agentRuntimeArn")?,
             super::parameter(parts, "qualifier"),
         );
         let account = Some(caller.account.as_str());
-        let target = Target::named(caller, named, qualifier.as_deref(), account).ok()?;
+        let target = Target::named(caller, named, qualifier.as_deref(), account)
+            .or_else(|_| Target::named(caller, named, None, account))
+            .ok()?;
         let action = format!("{SERVICE_PREFIX}{ACTION}");
         if target.is_foreign(caller) || caller.require(&action, &target.names()).is_err() {
             return None;
         }
-        let found = self
-            .routes
-            .find(&target.owner, &target.runtime, &target.endpoint, None);
-        found.await.ok()
+        let at = |endpoint| self.routes.find(&target.owner, &target.runtime, endpoint, None);
+        if let Ok(found) = at(&target.endpoint).await {
+            return Some(found);
+        }
+        at(&EndpointName::default_endpoint()).await.ok()
     }
 
     async fn try_invoke(

@@ -15,7 +15,9 @@ use coracle_supervisor::driver::{
     AgentSpec, CodeArtifact, CodeProgram, ImageProgram, Program, Serving, TemplateSpec,
 };
 use coracle_supervisor::{Caps, SessionSpec};
-use coracle_types::{EndpointArn, EndpointName, InvocationTarget, RuntimeId, SessionId, VersionNumber};
+use coracle_types::{
+    EndpointArn, EndpointName, InvocationTarget, ResourceStatus, RuntimeId, SessionId, VersionNumber,
+};
 use coracle_wire::Error;
 use coracle_wire::control::{
     AgentRuntimeArtifact, AuthorizerConfiguration, CodeConfiguration, CustomJWTAuthorizerConfiguration,
@@ -110,6 +112,15 @@ struct Memory {
     /// How many changes there have been.
     changes: u64,
     served: HashMap<Key, Arc<Served>>,
+}
+
+/// What is said of an endpoint that has never served a version: that one is on its way, or that there is none.
+fn serves_nothing(endpoint: &EndpointName, status: ResourceStatus) -> Error {
+    let text = format!("The endpoint {endpoint} serves no version: it is in status {status}");
+    match status {
+        ResourceStatus::Creating | ResourceStatus::Updating => Error::retryable_conflict(text),
+        _ => Error::not_found(text),
+    }
 }
 
 impl Routes {
@@ -254,12 +265,9 @@ impl Routes {
                     .endpoint(owner, runtime, endpoint)
                     .await
                     .map_err(refusal)?;
-                found.live_version.ok_or_else(|| {
-                    Error::conflict(format!(
-                        "The endpoint {endpoint} serves no version: it is in status {}",
-                        found.status
-                    ))
-                })?
+                found
+                    .live_version
+                    .ok_or_else(|| serves_nothing(endpoint, found.status))?
             }
         };
         let version = self

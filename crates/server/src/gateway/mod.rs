@@ -180,6 +180,11 @@ fn body_limit(uri: &Uri, route: &Result<Route, RouteError>) -> u64 {
     }
 }
 
+/// Whether a request is one of AgentCore's, whatever it was signed for.
+fn is_operation(route: &Result<Route, RouteError>) -> bool {
+    matches!(route, Ok(_) | Err(RouteError::NotImplemented(_)))
+}
+
 /// Refuses a request to a service that is not here, in the form in which its clients read errors.
 fn unknown_service(caller: &Caller, parts: &Parts, service: &str) -> Refusal {
     let message = format!("This server does not have the service {service}");
@@ -260,7 +265,7 @@ impl Gateway {
         request_id: &str,
     ) -> Result<Response<ResponseBody>, Refusal> {
         match (request.method(), request.uri().path()) {
-            (&Method::GET, "/healthz") => return Ok(text("ok\n")),
+            (&Method::GET | &Method::HEAD, "/healthz") => return Ok(text("ok\n")),
             // They tell of all accounts.
             (&Method::GET, "/metrics") if request.extensions().get::<FromSandbox>().is_none() => {
                 self.metrics.look_at(&self.data.supervisor).await;
@@ -304,6 +309,7 @@ impl Gateway {
                 let body = body.into_bytes().await.map_err(Error::internal)?;
                 return Ok(sts::answer(&caller, &body));
             }
+            _ if is_operation(&route) => return Err(AuthError::ScopeService(SERVICE).into()),
             other => return Err(unknown_service(&caller, &parts, other)),
         }
         Ok(self.answer_caller(&caller, route, &parts, body).await?)
@@ -425,7 +431,17 @@ impl Gateway {
         body: Spooled,
     ) -> Result<Response<ResponseBody>, Error> {
         self.metrics.operation(route.operation.name);
-        self.rates.take(&caller.account, Class::of(route.operation))?;
+        if let Err(error) = self.rates.take(&caller.account, Class::of(route.operation)) {
+            return match route.id {
+                OperationId::DataStreaming(data_wire::Streaming::InvokeAgentRuntime) => {
+                    let body = body.in_memory();
+                    self.data
+                        .refuse_invocation(caller, &route.labels, parts, error, body.as_ref())
+                        .await
+                }
+                _ => Err(error),
+            };
+        }
         if let OperationId::DataStreaming(operation) = route.id {
             return match operation {
                 data_wire::Streaming::InvokeAgentRuntime => {

@@ -48,7 +48,9 @@ async fn an_endpoint_keeps_its_version_when_the_runtime_moves_on() {
         ready
     );
     assert!(matches!(
-        store.delete_version(&owner(), &id, version(1)).await,
+        store
+            .delete_version(&owner(), &id, version(1), None, at(99))
+            .await,
         Err(StoreError::VersionInUse)
     ));
 }
@@ -124,7 +126,9 @@ async fn default_can_neither_be_made_nor_changed_nor_deleted() {
         Err(StoreError::DefaultEndpoint)
     ));
     assert!(matches!(
-        store.begin_delete_endpoint(&owner(), &id, &default, at(3)).await,
+        store
+            .begin_delete_endpoint(&owner(), &id, &default, None, at(3))
+            .await,
         Err(StoreError::DefaultEndpoint)
     ));
 }
@@ -140,21 +144,23 @@ async fn a_runtime_with_other_endpoints_is_not_deleted() {
         .await
         .unwrap();
     assert!(matches!(
-        store.begin_delete_endpoint(&owner(), &id, &prod, at(4)).await,
+        store
+            .begin_delete_endpoint(&owner(), &id, &prod, None, at(4))
+            .await,
         Err(StoreError::WrongStatus(ResourceStatus::Creating))
     ));
     store.finish_endpoint(&id, &prod, Ok(()), at(4)).await.unwrap();
     assert!(matches!(
-        store.begin_delete_runtime(&owner(), &id, at(5)).await,
+        store.begin_delete_runtime(&owner(), &id, None, at(5)).await,
         Err(StoreError::EndpointsExist)
     ));
     let deleting = store
-        .begin_delete_endpoint(&owner(), &id, &prod, at(5))
+        .begin_delete_endpoint(&owner(), &id, &prod, None, at(5))
         .await
         .unwrap();
-    assert_eq!(deleting.status, ResourceStatus::Deleting);
+    assert_eq!(now(deleting).status, ResourceStatus::Deleting);
     assert!(matches!(
-        store.begin_delete_runtime(&owner(), &id, at(5)).await,
+        store.begin_delete_runtime(&owner(), &id, None, at(5)).await,
         Err(StoreError::EndpointsExist)
     ));
     store
@@ -165,5 +171,8 @@ async fn a_runtime_with_other_endpoints_is_not_deleted() {
         store.endpoint(&owner(), &id, &prod).await,
         Err(StoreError::NotFound(_))
     ));
-    store.begin_delete_runtime(&owner(), &id, at(7)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(7))
+        .await
+        .unwrap();
 }

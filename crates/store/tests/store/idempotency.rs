@@ -100,7 +100,7 @@ async fn a_request_that_failed_may_be_repeated() {
     assert!(matches!(attempt().await, Err(StoreError::NameTaken)));
     fixture
         .store
-        .begin_delete_runtime(&owner(), &id, at(4))
+        .begin_delete_runtime(&owner(), &id, None, at(4))
         .await
         .unwrap();
     fixture
@@ -109,6 +109,33 @@ async fn a_request_that_failed_may_be_repeated() {
         .await
         .unwrap();
     assert!(matches!(attempt().await, Ok(Applied::Now(_))));
+}
+
+#[tokio::test]
+async fn a_repeated_deletion_is_answered_as_the_first_was() {
+    let fixture = Fixture::new().await;
+    let (store, id) = (&fixture.store, fixture.ready("hello").await);
+    let request = Idempotency {
+        operation: "DeleteAgentRuntime",
+        token: "token",
+        digest: "digest",
+        response: &|deleted: &RuntimeVersion| deleted.runtime.id.to_string(),
+    };
+    let attempt = async |time| {
+        store
+            .begin_delete_runtime(&owner(), &id, Some(&request), time)
+            .await
+    };
+    assert!(matches!(attempt(at(4)).await, Ok(Applied::Now(_))));
+    let before = Applied::Before(id.to_string());
+    assert_eq!(attempt(at(5)).await.unwrap(), before);
+    store
+        .finish_delete_runtime(&owner(), &id, Ok(()), at(6))
+        .await
+        .unwrap();
+    assert_eq!(attempt(at(7)).await.unwrap(), before);
+    let other = store.begin_delete_runtime(&owner(), &id, None, at(8)).await;
+    assert!(matches!(other, Err(StoreError::NotFound(_))));
 }
 
 #[tokio::test]

@@ -207,7 +207,7 @@ async fn create(fixture: &Fixture, name: &str, time: i64) -> RuntimeId {
 async fn delete(fixture: &Fixture, id: &RuntimeId) {
     fixture
         .store
-        .begin_delete_runtime(&owner(), id, at(50))
+        .begin_delete_runtime(&owner(), id, None, at(50))
         .await
         .unwrap();
     fixture

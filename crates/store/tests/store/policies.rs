@@ -23,7 +23,10 @@ async fn a_policy_is_kept_replaced_removed_and_gone_with_its_runtime() {
     assert_eq!(store.policy(&runtime).await.unwrap(), None);
 
     store.put_policy(&runtime, "four").await.unwrap();
-    store.begin_delete_runtime(&owner(), &id, at(3)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(3))
+        .await
+        .unwrap();
     store
         .finish_delete_runtime(&owner(), &id, Ok(()), at(4))
         .await

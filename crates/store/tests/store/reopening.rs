@@ -44,7 +44,7 @@ async fn a_restart_finds_what_was_under_way() {
         .await
         .unwrap();
     store
-        .begin_delete_runtime(&owner(), &deleting, at(4))
+        .begin_delete_runtime(&owner(), &deleting, None, at(4))
         .await
         .unwrap();
     for name in ["new", "changing", "going"] {
@@ -71,7 +71,7 @@ async fn a_restart_finds_what_was_under_way() {
         .await
         .unwrap();
     store
-        .begin_delete_endpoint(&owner(), &updating, &endpoint("going"), at(8))
+        .begin_delete_endpoint(&owner(), &updating, &endpoint("going"), None, at(8))
         .await
         .unwrap();
 

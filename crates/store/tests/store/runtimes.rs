@@ -74,7 +74,7 @@ async fn a_failed_creation_keeps_its_reason_and_allows_only_deletion() {
     ));
     fixture
         .store
-        .begin_delete_runtime(&owner(), &id, at(4))
+        .begin_delete_runtime(&owner(), &id, None, at(4))
         .await
         .unwrap();
 }
@@ -153,7 +153,10 @@ async fn names_are_taken_per_account_and_region_and_free_after_deletion() {
         new.owner = other;
         store.create_runtime(&new, None, at(3)).await.unwrap();
     }
-    store.begin_delete_runtime(&owner(), &id, at(4)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(4))
+        .await
+        .unwrap();
     assert!(matches!(
         fixture.create("hello").await,
         Err(StoreError::NameTaken)
@@ -177,8 +180,14 @@ async fn a_strangers_runtime_does_not_exist() {
             .await
             .err(),
         store.endpoint(&stranger(), &id, &endpoint("DEFAULT")).await.err(),
-        store.begin_delete_runtime(&stranger(), &id, at(3)).await.err(),
-        store.delete_version(&stranger(), &id, version(1)).await.err(),
+        store
+            .begin_delete_runtime(&stranger(), &id, None, at(3))
+            .await
+            .err(),
+        store
+            .delete_version(&stranger(), &id, version(1), None, at(99))
+            .await
+            .err(),
         store.runtime(&owner(), &id, Some(version(2))).await.err(),
     ];
     for error in missing {
@@ -192,17 +201,20 @@ async fn deletion_goes_through_deleting_and_takes_everything_along() {
     let store = &fixture.store;
     let id = fixture.create("hello").await.unwrap().runtime.id;
     assert!(matches!(
-        store.begin_delete_runtime(&owner(), &id, at(2)).await,
+        store.begin_delete_runtime(&owner(), &id, None, at(2)).await,
         Err(StoreError::WrongStatus(ResourceStatus::Creating))
     ));
     store
         .finish_version(&id, version(1), Ok("{}"), at(2))
         .await
         .unwrap();
-    let deleting = store.begin_delete_runtime(&owner(), &id, at(3)).await.unwrap();
-    assert_eq!(deleting.status(), ResourceStatus::Deleting);
+    let deleting = store
+        .begin_delete_runtime(&owner(), &id, None, at(3))
+        .await
+        .unwrap();
+    assert_eq!(now(deleting).status(), ResourceStatus::Deleting);
     for refused in [
-        store.begin_delete_runtime(&owner(), &id, at(3)).await.err(),
+        store.begin_delete_runtime(&owner(), &id, None, at(3)).await.err(),
         store.create_version(&owner(), &id, "{}", None, at(3)).await.err(),
     ] {
         assert!(
@@ -219,7 +231,10 @@ async fn deletion_goes_through_deleting_and_takes_everything_along() {
         (failed.status(), failed.failure_reason()),
         (ResourceStatus::DeleteFailed, Some("a disk is busy"))
     );
-    store.begin_delete_runtime(&owner(), &id, at(5)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(5))
+        .await
+        .unwrap();
     store
         .finish_delete_runtime(&owner(), &id, Ok(()), at(6))
         .await
@@ -240,7 +255,9 @@ async fn only_unused_versions_can_be_deleted_and_numbers_are_not_reused() {
     let store = &fixture.store;
     let id = fixture.ready("hello").await;
     assert!(matches!(
-        store.delete_version(&owner(), &id, version(1)).await,
+        store
+            .delete_version(&owner(), &id, version(1), None, at(99))
+            .await,
         Err(StoreError::VersionInUse)
     ));
     store
@@ -249,7 +266,7 @@ async fn only_unused_versions_can_be_deleted_and_numbers_are_not_reused() {
         .unwrap();
     for used in [1, 2] {
         let error = store
-            .delete_version(&owner(), &id, version(used))
+            .delete_version(&owner(), &id, version(used), None, at(99))
             .await
             .unwrap_err();
         assert!(
@@ -261,7 +278,10 @@ async fn only_unused_versions_can_be_deleted_and_numbers_are_not_reused() {
         .finish_version(&id, version(2), Ok("{}"), at(4))
         .await
         .unwrap();
-    store.delete_version(&owner(), &id, version(1)).await.unwrap();
+    store
+        .delete_version(&owner(), &id, version(1), None, at(99))
+        .await
+        .unwrap();
     assert!(matches!(
         store.runtime(&owner(), &id, Some(version(1))).await,
         Err(StoreError::NotFound(_))

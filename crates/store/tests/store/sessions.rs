@@ -110,7 +110,10 @@ async fn a_session_belongs_to_a_runtime_that_stands() {
     }
     let running = session_of(&id, 1);
     granted(store, &running).await;
-    store.begin_delete_runtime(&owner(), &id, at(4)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(4))
+        .await
+        .unwrap();
     assert!(matches!(
         store.claim(&session_of(&id, 2), at(5)).await,
         Err(StoreError::NotFound(_))

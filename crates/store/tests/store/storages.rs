@@ -129,7 +129,7 @@ async fn storages_go_with_their_endpoint_and_runtime() {
     let kept = used(store, &session(&id, "DEFAULT"), at(10)).await.unwrap();
     used(store, &session(&id, "prod"), at(10)).await.unwrap();
     store
-        .begin_delete_endpoint(&owner(), &id, &prod, at(20))
+        .begin_delete_endpoint(&owner(), &id, &prod, None, at(20))
         .await
         .unwrap();
     store
@@ -137,7 +137,10 @@ async fn storages_go_with_their_endpoint_and_runtime() {
         .await
         .unwrap();
     assert_eq!(store.session_storages(at(22)).await.unwrap(), [kept]);
-    store.begin_delete_runtime(&owner(), &id, at(30)).await.unwrap();
+    store
+        .begin_delete_runtime(&owner(), &id, None, at(30))
+        .await
+        .unwrap();
     store
         .finish_delete_runtime(&owner(), &id, Ok(()), at(31))
         .await

@@ -220,6 +220,9 @@ pub enum AcquireError {
     /// The session is being stopped, or another server has it: try again.
     #[error("a session operation is in progress")]
     InProgress,
+    /// What it would run is gone, or going.
+    #[error("the runtime or endpoint of the session is gone")]
+    Gone,
     /// What the session, or all sessions of its runtime, may use is used up.
     #[error("{0}")]
     CapReached(CapReached),
@@ -263,6 +266,7 @@ impl From<&SessionEnd> for AcquireError {
             },
             EndReason::HostFailed(failure) => match *failure {
                 HostFailure::Directory(DirectoryError::OwnedByAnother) => Self::InProgress,
+                HostFailure::Directory(DirectoryError::Gone) => Self::Gone,
                 _ => Self::Host(failure),
             },
             EndReason::Drained | EndReason::Left => Self::ShuttingDown,
