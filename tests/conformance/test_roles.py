@@ -2,6 +2,7 @@
 
 import base64
 import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from suite.asserting import OwnServer, invocations, policy, raw_of, refusal
 from suite.server import ACCOUNT, SECOND, SECOND_ACCOUNT, Aws, Server, new_name, new_session, until
 from test_model import CONTROL, DATA, World
 
-FRONT, EVERYTHING, NOTHING, MAKER, PASSER, ELSEWHERE = (
+FRONT, EVERYTHING, NOTHING, MAKER, READER, PASSER, ELSEWHERE = (
     f"arn:aws:iam::{account}:role/{name}"
     for account, name in (
         (ACCOUNT, "front"),
         (ACCOUNT, "team/everything"),
         (ACCOUNT, "nothing"),
         (ACCOUNT, "maker"),
+        (ACCOUNT, "reader"),
         (ACCOUNT, "passer"),
         (SECOND_ACCOUNT, "elsewhere"),
     )
@@ -37,8 +39,16 @@ allow = [{{ actions = ["*"], resources = ["*"] }}]
 allow = []
 [roles."{MAKER}"]
 allow = [{{ actions = ["bedrock-agentcore:*AgentRuntime*"], resources = ["*"] }}]
+[roles."{READER}"]
+allow = [
+  {{ actions = ["s3:GetObject", "s3:DeleteObject"], resources = ["arn:aws:s3:::*/open/*"] }},
+  {{ actions = ["s3:ListBucket"], resources = ["arn:aws:s3:::shelf-*"] }},
+]
 [roles."{PASSER}"]
-allow = [{{ actions = ["*AgentRuntime*", "iam:PassRole", "s3:GetObject"], resources = ["*"] }}]
+allow = [
+  {{ actions = ["*AgentRuntime*", "iam:PassRole", "s3:GetObject"], resources = ["*"] }},
+  {{ actions = ["bedrock-agentcore:ListTagsForResource"], resources = ["arn:aws-*"] }},
+]
 [roles."{ELSEWHERE}"]
 allow = [{{ actions = ["*"], resources = ["*"] }}]
 """
@@ -146,8 +156,70 @@ def test_what_is_outside_the_model_needs_its_right_too(server: Server, aws: Aws,
     assert raw.send("GET", path).status == 404
     assert raw_of(server).send("GET", path).status == 405
     assert raw.send("GET", "/_coracle/sessions").status == 403
-    assert refusal(lambda: nothing.s3.list_buckets())[0] == 403
-    assert refusal(lambda: agent_of(server, EVERYTHING).s3.list_buckets())[0] == 403
+
+
+def test_buckets_open_to_agents_as_their_role_says(server: Server, aws: Aws) -> None:
+    shelf, everything, nothing = "shelf-1", agent_of(server, EVERYTHING).s3, agent_of(server, NOTHING).s3
+    reader = agent_of(server, READER)
+    everything.create_bucket(Bucket=shelf)
+    for key in ("open/one", "open/two", "closed"):
+        everything.put_object(Bucket=shelf, Key=key, Body=key.encode())
+    assert shelf in [bucket["Name"] for bucket in everything.list_buckets()["Buckets"]]
+    assert aws.s3.get_object(Bucket=shelf, Key="closed")["Body"].read() == b"closed"
+
+    assert reader.s3.get_object(Bucket=shelf, Key="open/one")["Body"].read() == b"open/one"
+    url = reader.s3.generate_presigned_url("get_object", Params={"Bucket": shelf, "Key": "open/one"})
+    assert urllib.request.urlopen(url).read() == b"open/one"
+    assert reader.s3.list_objects_v2(Bucket=shelf)["KeyCount"] == 3
+    action, closed = "s3:GetObject", f"arn:aws:s3:::{shelf}/closed"
+    assert said_by_s3(lambda: reader.s3.get_object(Bucket=shelf, Key="closed")) == (
+        f"User: {reader.sts.get_caller_identity()['Arn']} is not authorized to perform: {action} on resource: {closed} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    deleted = reader.s3.delete_objects(Bucket=shelf, Delete={"Objects": [{"Key": "open/two"}, {"Key": "closed"}]})
+    assert [each["Key"] for each in deleted["Deleted"]] == ["open/two"]
+    assert [(each["Key"], each["Code"]) for each in deleted["Errors"]] == [("closed", "AccessDenied")]
+    upload = {"Bucket": shelf, "Key": "open/three"}
+    parts = upload | {"UploadId": everything.create_multipart_upload(**upload)["UploadId"]}
+    one = upload | {"Key": "open/one"}
+    for refused in (
+        lambda s3: s3.put_object(**upload, Body=b"1"),
+        lambda s3: s3.create_multipart_upload(**upload),
+        lambda s3: s3.upload_part(**parts, PartNumber=1, Body=b"1"),
+        lambda s3: s3.complete_multipart_upload(**parts),
+        lambda s3: s3.abort_multipart_upload(**parts),
+        lambda s3: s3.list_parts(**parts),
+        lambda s3: s3.create_bucket(Bucket="shelf-2"),
+        lambda s3: s3.delete_bucket(Bucket=shelf),
+        lambda s3: s3.get_bucket_location(Bucket=shelf),
+        lambda s3: s3.list_buckets(),
+        lambda s3: s3.get_object(**one, VersionId="null"),
+    ):
+        said_by_s3(lambda call=refused: call(reader.s3))
+        said_by_s3(lambda call=refused: call(nothing))
+    for refused in (lambda: nothing.list_objects_v2(Bucket=shelf), lambda: nothing.get_object(**one)):
+        said_by_s3(refused)
+    # An answer without a body has no words.
+    for refused in (lambda: nothing.head_bucket(Bucket=shelf), lambda: nothing.head_object(**one)):
+        assert refusal(refused)[0] == 403
+
+    # Another account's buckets stay closed, whatever a role of this one allows.
+    aws_of_second = server.aws(SECOND)
+    aws_of_second.s3.create_bucket(Bucket="shelf-of-another")
+    aws_of_second.s3.put_object(Bucket="shelf-of-another", Key="open/one", Body=b"1")
+    said_by_s3(lambda: everything.get_object(Bucket="shelf-of-another", Key="open/one"))
+
+    without = {name: value for name, value in reader.keys.items() if name != "session_token"}
+    stolen = reader.keys | {"secret_access_key": "x" * 40}
+    for keys, said in ((without, (400, "InvalidToken")), (stolen, (403, "SignatureDoesNotMatch"))):
+        assert refusal(lambda keys=keys: server.aws(keys).s3.get_object(**one)) == said
+
+
+def said_by_s3(call: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as caught:
+        call()
+    assert caught.value.response["Error"]["Code"] == "AccessDenied", caught.value.response
+    return caught.value.response["Error"].get("Message", "")
 
 
 def test_no_body_is_read_of_who_may_not_send_it(server: Server, helper: dict[str, Any]) -> None:
@@ -209,6 +281,25 @@ def test_policies_of_resources_judge_roles_and_their_sessions(server: Server, aw
     )
 
 
+def test_who_is_denied_a_runtime_does_not_learn_what_it_speaks(server: Server, aws: Aws) -> None:
+    mcp = {"serverProtocol": "MCP"}
+    arn = aws.deploy(agentRuntimeName=new_name("helper"), protocolConfiguration=mcp)["agentRuntimeArn"]
+    raw, path = raw_of(server, agent_of(server, FRONT).keys), invocations(arn)
+    assert raw.send("GET", path).status == 405
+    aws.control.put_resource_policy(resourceArn=arn, policy=policy(arn, "Deny", FRONT))
+    assert raw.send("GET", path).status == 404
+    answer = raw.send("POST", path, body=b"{}")
+    assert (answer.status, answer.error) == (403, "AccessDeniedException"), answer.body
+
+
+def test_a_resource_is_judged_by_its_own_name_however_it_is_written(server: Server, helper: dict[str, Any]) -> None:
+    arn, passer = helper["agentRuntimeArn"], agent_of(server, PASSER)
+    for partition in ("aws", "aws-cn"):
+        written = arn.replace("arn:aws:", f"arn:{partition}:")
+        refused = said(lambda written=written: passer.control.list_tags_for_resource(resourceArn=written))
+        assert f"ListTagsForResource on resource: {arn} " in refused
+
+
 def test_only_a_role_of_the_account_that_is_configured_has_credentials(server: Server, aws: Aws) -> None:
     for role in (f"arn:aws:iam::{ACCOUNT}:role/unknown", f"arn:aws:iam::{ACCOUNT}:role/everything", ELSEWHERE):
         assert credentials(aws, aws.deploy(roleArn=role)["agentRuntimeArn"]) is None, role
@@ -221,6 +312,7 @@ def test_credentials_end_with_their_session(server: Server, aws: Aws, helper: di
     aws.data.stop_runtime_session(agentRuntimeArn=arn, runtimeSessionId=session)
     expired = (403, "ExpiredTokenException")
     until("the credentials to end", lambda: outcome(front, helper) == expired)
+    assert refusal(lambda: front.s3.list_buckets())[1] == "ExpiredToken"
     # A later session of the same name is another one.
     again = server.aws(credentials(aws, arn, session))
     assert outcome(again, helper) == 200

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.aws import Aws, Runtime, agent_zip
+from harness.aws import FRONT_ROLE, Aws, Runtime, agent_zip
+from harness.credentials import found_by, said_of
 from harness.metrics import metric
 from harness.server import SMALL_SANDBOXES, Server
 from harness.waiting import consistently, wait_until
@@ -30,9 +31,15 @@ def hibernated(server: Server, count: int) -> None:
 
 def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: Callable[..., Server]) -> None:
     sandbox = SMALL_SANDBOXES["sandbox"] | {"hibernate_after_secs": 2, "warm": "1"}
-    server = own_server("microvm", "hibernation", sandbox=sandbox)
+    role = {f'roles."{FRONT_ROLE}"': {"allow": []}}
+    server = own_server("microvm", "hibernation", sandbox=sandbox, **role)
     runtime = Aws(server, "PYTHON_3_13").deploy(
-        agent_zip("toolbox"), READY_TIMEOUT, platformVersion="V2", filesystemConfigurations=STORAGE
+        agent_zip("toolbox"),
+        READY_TIMEOUT,
+        platformVersion="V2",
+        filesystemConfigurations=STORAGE,
+        roleArn=FRONT_ROLE,
+        environmentVariables={"TOOLBOX_MAY_DO_DAMAGE": "1"},
     )
     session, stopped, busy = runtime.session(), runtime.session(), runtime.session()
     busy.do("ping", status="HealthyBusy")
@@ -42,6 +49,9 @@ def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: 
         each.do("write", name=NOTE, text="kept")
     before = session.do("whoami")
     stopped.do("remember", value="to be forgotten")
+    keys = {each.id: found_by(each) for each in (session, stopped, busy)}
+    arns = {each: said_of(server, found) for each, found in keys.items()}
+    assert all(":assumed-role/front/" in arn for arn in arns.values()), arns
     hibernated(server, 1)
     # On a slow machine one may have been woken by its own next request meanwhile.
     assert metric(server, "hibernations_total", outcome="hibernated") >= 2
@@ -50,10 +60,14 @@ def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: 
     consistently("the busy session stays", lambda: metric(server, "sessions") == 1, 3)
     stopped.stop()
     assert len(kept(server)) == 1
+    assert said_of(server, keys[session.id]) == arns[session.id], "they end with the session alone"
     server.kill()
     # On another port.
     runtime = Runtime(Aws(server.start(), "PYTHON_3_13"), runtime.id, runtime.arn)
-    session, stopped = runtime.session(session.id), runtime.session(stopped.id)
+    # The busy one is adopted, the others are not there.
+    said = {each: said_of(server, found) for each, found in keys.items()}
+    assert said == arns | {stopped.id: "ExpiredToken"}
+    session, stopped, busy = (runtime.session(each.id) for each in (session, stopped, busy))
     wait_until(
         "a sandbox to stand ready", lambda: metric(server, "warm_pool_sandboxes", state="ready") == 1, READY_TIMEOUT
     )
@@ -65,8 +79,12 @@ def test_a_hibernated_session_goes_on_after_a_restart_of_the_server(own_server: 
     assert metric(server, "session_starts_total", origin="warm") == 0, "it has a sandbox of its own"
     assert (after["pid"], after["hostname"]) == (before["pid"], before["hostname"])
     assert after["random"] != before["random"]
+    for each in (session, busy):
+        assert said_of(server, found_by(each)) == arns[each.id], "it finds new ones in the same name"
+        assert said_of(server, keys[each.id]) == arns[each.id]
     assert asked - 0.5 < after["time"] < time.time() + 0.5
     assert (stopped.do("recall"), stopped.do("read", name=NOTE)) == (None, "kept")
+    assert said_of(server, keys[stopped.id]) == "ExpiredToken", "they were another session's of this name"
     runtime.delete()
     assert kept(server) == []
     server.stop()

@@ -5,10 +5,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from harness import credentials
 from harness.aws import FRONT_ROLE, AgentSession, Aws, Runtime, failure, new_runtime_name, new_session_id
 from harness.packages import bundle
 from harness.server import Server
@@ -118,14 +118,8 @@ def test_boto3_in_an_agent_calls_another_agent_and_nothing_else(
     assert toolbox.session(called).do("recall") == 7
     toolbox.session(called).stop_if_running()
 
-    def with_keys(keys: list[str], service: str = "bedrock-agentcore") -> Any:
-        names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-        return boto3.client(
-            service, endpoint_url=server.url, region_name="us-east-1", **dict(zip(names, keys, strict=True))
-        )
-
     # They are good outside, too, for whom the agent gives them to, and for no longer than its session.
-    control = with_keys(found["keys"], "bedrock-agentcore-control")
+    control = credentials.client(server, found["keys"], "bedrock-agentcore-control")
     with pytest.raises(ClientError) as refused:
         control.delete_agent_runtime(agentRuntimeId=toolbox.id)
     assert failure(refused.value)["code"] == "AccessDeniedException"

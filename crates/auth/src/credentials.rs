@@ -8,6 +8,8 @@ use coracle_types::AccountId;
 use rand::RngExt;
 use secrecy::SecretString;
 
+/// What ids of temporary credentials begin with.
+const TEMPORARY: &str = "ASIA";
 const ID: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SECRET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -28,7 +30,12 @@ impl AccessKeyId {
 
     /// A new one in the form of AWS's temporary credentials.
     pub(crate) fn temporary() -> Self {
-        Self(format!("ASIA{}", random_text(ID, 16)))
+        Self(format!("{TEMPORARY}{}", random_text(ID, 16)))
+    }
+
+    /// Whether it has that form.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.0.starts_with(TEMPORARY)
     }
 }
 

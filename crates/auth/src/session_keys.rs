@@ -138,6 +138,12 @@ impl SessionKeys {
         Ok((token.claims, self.secret(access_key)))
     }
 
+    /// The secret of the credentials with this id, if it is the id of such. Whether they were ever given out, and to whom,
+    /// their token tells.
+    pub fn secret_of(&self, access_key: &AccessKeyId) -> Option<SecretString> {
+        access_key.is_temporary().then(|| self.secret(access_key))
+    }
+
     fn unseal(&self, token: &str) -> Option<Token> {
         let bounded = (token.len() <= MAX_TOKEN).then_some(token)?;
         let sealed = STANDARD.decode(bounded).ok()?;
@@ -199,6 +205,9 @@ mod tests {
         let (found, secret) = read(claims.began).unwrap();
         assert_eq!(found, claims);
         assert_eq!(secret.expose_secret(), made.key.secret.expose_secret());
+        let followed = keys.secret_of(id).unwrap();
+        assert_eq!(followed.expose_secret(), made.key.secret.expose_secret());
+        assert!(keys.secret_of(&"AKIAIOSFODNN7EXAMPLE".parse().unwrap()).is_none());
         assert_eq!(read(claims.expires).unwrap_err(), AuthError::ExpiredToken);
         let text = format!("{made:?} {keys:?}");
         assert!(!text.contains(secret.expose_secret()) && !text.contains(made.token.expose_secret()));

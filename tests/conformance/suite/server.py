@@ -139,7 +139,9 @@ class Aws:
             return session.client(service, endpoint_url=url, config=config)
 
         self.control, self.data = client("bedrock-agentcore-control"), client("bedrock-agentcore")
-        self.s3, self.sts = client("s3"), client("sts")
+        self.sts = client("sts")
+        # So that presigned URLs are signed like everything else.
+        self.s3 = session.client("s3", endpoint_url=url, config=config.merge(Config(signature_version="s3v4")))
 
     def artifact(self) -> dict[str, Any]:
         """Code that the simulated driver can prepare."""

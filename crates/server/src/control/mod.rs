@@ -33,6 +33,7 @@ use coracle_wire::control::{
 };
 
 pub(crate) use self::failure::refusal;
+pub(crate) use self::policies::arn;
 use self::reconciler::Waker;
 pub(crate) use self::view::timestamp;
 use crate::gateway::Caller;

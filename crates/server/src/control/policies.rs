@@ -72,7 +72,8 @@ impl ControlPlane {
     }
 }
 
-fn arn(resource: &InvocationTarget) -> String {
+/// The ARN of a runtime or endpoint.
+pub(crate) fn arn(resource: &InvocationTarget) -> String {
     match resource {
         InvocationTarget::Runtime(arn) => arn.to_string(),
         InvocationTarget::Endpoint(arn) => arn.to_string(),

@@ -143,10 +143,13 @@ impl DataPlane {
             return None;
         }
         let at = |endpoint| self.routes.find(&target.owner, &target.runtime, endpoint, None);
-        if let Ok(found) = at(&target.endpoint).await {
-            return Some(found);
-        }
-        at(&EndpointName::default_endpoint()).await.ok()
+        let served = match at(&target.endpoint).await {
+            Ok(found) => found,
+            Err(_) => at(&EndpointName::default_endpoint()).await.ok()?,
+        };
+        // Who is denied it learns as little of it as of what is not there.
+        let judged = served.policies.judge(&caller.identity(), false, ACTION);
+        judged.is_ok().then_some(served)
     }
 
     async fn try_invoke(

@@ -28,8 +28,8 @@ use tokio::sync::Notify;
 
 use super::target::{Policies, Target};
 use super::{caps, environment, hibernation, restore_hook};
-use crate::control::refusal;
 use crate::control::version::{AllowedPorts, VersionConfig};
+use crate::control::{arn, refusal};
 use crate::egress::EgressConfig;
 use crate::roles::Roles;
 use crate::rollout::{Canary, Rollout};
@@ -334,11 +334,7 @@ impl Routes {
 
     async fn policy(&self, resource: &InvocationTarget) -> Result<Option<Policy>, Error> {
         let text = self.store.policy(resource).await.map_err(refusal)?;
-        let arn = match resource {
-            InvocationTarget::Runtime(arn) => arn.to_string(),
-            InvocationTarget::Endpoint(arn) => arn.to_string(),
-        };
-        text.map(|text| Policy::parse(&text, &arn).map_err(Error::internal))
+        text.map(|text| Policy::parse(&text, &arn(resource)).map_err(Error::internal))
             .transpose()
     }
 

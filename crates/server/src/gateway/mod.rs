@@ -3,7 +3,7 @@
 //! ```text
 //! /healthz, /metrics ──────────────────────────────▶ answered here
 //! CORS preflight     ──────────────────────────────▶ answered here
-//! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece)
+//! signed for s3      ──▶ S3 side (checks signatures itself, piece by piece, then judges role)
 //! signed otherwise   ──▶ verify head, judge role ──▶ spool body ──▶ verify ──┬─▶ /_coracle/…   operator API, for keys only
 //!                                                                            ├─▶ sts           who am I
 //!                                                                            ├─▶ control plane
@@ -55,6 +55,7 @@ use crate::control::ControlPlane;
 use crate::data::{DataPlane, SHELLS, USER_ID, Unsigned, WEBSOCKET, bare, is_session_url};
 use crate::metrics::Metrics;
 use crate::operator::OperatorApi;
+use crate::s3::Claimant;
 
 /// What requests to the control plane and the data plane are signed for.
 const SERVICE: &str = "bedrock-agentcore";
@@ -281,7 +282,8 @@ impl Gateway {
             return self.answer_unsigned(parts, body, request_id).await;
         };
         if signed.service() == "s3" {
-            return self.answer_s3(Request::from_parts(parts, body)).await;
+            let request = Request::from_parts(parts, body);
+            return self.answer_s3(&signed, request, request_id).await;
         }
         let target = parts
             .uri
@@ -388,13 +390,7 @@ impl Gateway {
     ) -> Result<(Caller, Spooled), Refusal> {
         let signer = self.signers.claimed_by(signed).await?;
         let mut check = signed.verify(parts, &signer.secret, Timestamp::now(), &self.aliases)?;
-        let caller = Caller {
-            account: signer.account,
-            region: signed.region().clone(),
-            principal: signer.principal,
-            proof: signer.proof,
-            request_id: request_id.to_owned(),
-        };
+        let caller = signer.caller(signed.region(), request_id);
         if signed.service() == SERVICE {
             caller.require_to_begin(parts, route)?;
         }
@@ -476,8 +472,23 @@ impl Gateway {
         Ok(response.map(full))
     }
 
-    async fn answer_s3(&self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, Refusal> {
+    /// Answers a request to the S3 side, which verifies the signature and judges who is said to have made it.
+    async fn answer_s3(
+        &self,
+        signed: &SigV4Request,
+        mut request: Request<RequestBody>,
+        request_id: &str,
+    ) -> Result<Response<ResponseBody>, Refusal> {
         use http_body_util::BodyExt;
+        let holder = match self.signers.claimed_by(signed).await {
+            Ok(signer) => Ok(signer.caller(signed.region(), request_id)),
+            Err(Refusal::Auth(error)) => Err(error),
+            Err(refusal) => return Err(refusal),
+        };
+        request.extensions_mut().insert(Claimant {
+            access_key: signed.access_key().clone(),
+            holder,
+        });
         let response = self
             .s3
             .call(request.map(s3s::Body::http_body))

@@ -2,11 +2,13 @@
 //!
 //! Keys and tokens are not asked here: a key may do everything in its account, a token opens one runtime. Of the data
 //! plane only the target is known to whoever looks it up, so [`Caller::require`] is asked there, once for each action.
-//! What can be judged before, is, so that who may do nothing sends no bodies and uses up nobody's rates.
+//! What can be judged before, is, so that who may do nothing sends no bodies and uses up nobody's rates. What the actions of
+//! the S3 side are, that side knows.
 
 use std::collections::BTreeMap;
 
 use coracle_auth::policy::{ACTIONS, SERVICE_PREFIX};
+use coracle_types::InvocationTarget;
 use coracle_wire::control::{
     AgentRuntimeArtifact, Buffered as Control, Code, CreateAgentRuntimeRequest, UpdateAgentRuntimeRequest,
 };
@@ -16,12 +18,12 @@ use http::Method;
 use http::request::Parts;
 
 use super::{Caller, Proof};
+use crate::control::arn;
 use crate::data::{OPEN_SHELL, OPEN_WEBSOCKET, PASS_THROUGH, SHELLS, WEBSOCKET, is_session_url};
 use crate::deploy::BUCKET_SCHEME;
+use crate::s3;
 
 const PASS_ROLE: &str = "iam:PassRole";
-const READ_CODE: &str = "s3:GetObject";
-const READ_VERSION_OF_CODE: &str = "s3:GetObjectVersion";
 const TAG: &str = "bedrock-agentcore:TagResource";
 
 /// Why an action is refused.
@@ -44,7 +46,8 @@ pub(crate) fn actions() -> impl Iterator<Item = String> {
     control
         .chain(ACTIONS)
         .map(|name| format!("{SERVICE_PREFIX}{name}"))
-        .chain([PASS_ROLE, READ_CODE, READ_VERSION_OF_CODE].map(str::to_owned))
+        .chain([PASS_ROLE].map(str::to_owned))
+        .chain(s3::ACTIONS.map(str::to_owned))
 }
 
 /// The resource of an operation that is judged before it is looked at any further; none where the data plane judges.
@@ -77,7 +80,7 @@ fn resource(caller: &Caller, route: &Route) -> Option<Vec<String>> {
             | Control::PutResourcePolicy
             | Control::GetResourcePolicy
             | Control::DeleteResourcePolicy,
-        ) => vec![label("resourceArn").to_owned()],
+        ) => vec![named(label("resourceArn"))],
         OperationId::ControlStreaming(operation) => match operation {},
         OperationId::Data(Data::GetAgentCard | Data::StopRuntimeSession)
         | OperationId::DataStreaming(Streaming::InvokeAgentRuntime | Streaming::InvokeAgentRuntimeCommand) => {
@@ -85,6 +88,12 @@ fn resource(caller: &Caller, route: &Route) -> Option<Vec<String>> {
         }
     };
     Some(names)
+}
+
+/// The name of a runtime or endpoint, whichever way its ARN is written; of what is neither, the text.
+fn named(text: &str) -> String {
+    let parsed = text.parse::<InvocationTarget>();
+    parsed.map_or_else(|_| text.to_owned(), |resource| arn(&resource))
 }
 
 impl Caller {
@@ -131,7 +140,8 @@ impl Caller {
         if session.permissions.allow(action, &all) {
             return Ok(());
         }
-        Err(self.may_not(action, all.first().unwrap_or(&"*"), Why::NotAllowedByRole))
+        let resource = all.first().copied().unwrap_or_default();
+        Err(self.may_not(action, resource, Why::NotAllowedByRole))
     }
 
     /// The refusal of an action, in the words of AWS.
@@ -183,14 +193,14 @@ impl Caller {
             AgentRuntimeArtifact::CodeConfiguration(code) => {
                 let Code::S3(place) = &code.code;
                 let action = match place.version_id {
-                    Some(_) => READ_VERSION_OF_CODE,
-                    None => READ_CODE,
+                    Some(_) => s3::READ_VERSION,
+                    None => s3::READ_OBJECT,
                 };
                 (action, format!("{}/{}", place.bucket, place.prefix))
             }
             AgentRuntimeArtifact::ContainerConfiguration(container) => {
                 match container.container_uri.strip_prefix(BUCKET_SCHEME) {
-                    Some(object) => (READ_CODE, object.to_owned()),
+                    Some(object) => (s3::READ_OBJECT, object.to_owned()),
                     None => return Ok(()),
                 }
             }

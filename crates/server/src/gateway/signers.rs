@@ -5,12 +5,12 @@ use std::sync::Arc;
 use coracle_auth::session_keys::SessionClaims;
 use coracle_auth::{AuthError, CredentialTable, SigV4Request};
 use coracle_store::{Session, Store};
-use coracle_types::AccountId;
+use coracle_types::{AccountId, Region};
 use coracle_wire::Error;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{Proof, Refusal, RoleSession};
+use super::{Caller, Proof, Refusal, RoleSession};
 use crate::control::timestamp;
 use crate::roles::Roles;
 
@@ -31,6 +31,19 @@ pub(super) struct Signer {
     pub(super) account: AccountId,
     pub(super) principal: String,
     pub(super) proof: Proof,
+}
+
+impl Signer {
+    /// Who it is, once that is proven.
+    pub(super) fn caller(self, region: &Region, request_id: &str) -> Caller {
+        Caller {
+            account: self.account,
+            region: region.clone(),
+            principal: self.principal,
+            proof: self.proof,
+            request_id: request_id.to_owned(),
+        }
+    }
 }
 
 impl Signers {

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use coracle_auth::CredentialTable;
 use coracle_store::{Bucket, ListingPosition, ListingQuery, Object, Owner, Page, StoreError, UnixMicros};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
@@ -14,8 +13,10 @@ use s3s::{S3, S3Error, S3Request, S3Response, S3Result, TrailingHeaders, dto, s3
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
+use super::access::{DELETE_OBJECT, caller, require_object};
 use super::blobs::{Blob, BlobError};
 use super::{S3Side, uploads};
+use crate::gateway::Caller;
 
 /// Keys on a page when the client does not say, and most on any page.
 const MAX_KEYS: i32 = 1000;
@@ -27,34 +28,9 @@ const READ_SIZE: usize = 256 * 1024;
 /// Answers S3 operations.
 pub(super) struct Backend {
     pub(super) side: S3Side,
-    credentials: CredentialTable,
 }
 
 impl Backend {
-    pub(super) fn new(side: S3Side, credentials: CredentialTable) -> Self {
-        Self { side, credentials }
-    }
-
-    /// Who asks. `s3s` lets nobody through without a signature.
-    pub(super) fn caller<T>(&self, request: &S3Request<T>) -> S3Result<Owner> {
-        let key = request
-            .credentials
-            .as_ref()
-            .and_then(|it| it.access_key.parse().ok());
-        let credential = key.and_then(|key| self.credentials.get(&key));
-        let region = request
-            .region
-            .as_ref()
-            .and_then(|region| region.as_str().parse().ok());
-        match (credential, region) {
-            (Some(credential), Some(region)) => Ok(Owner {
-                account: credential.account.clone(),
-                region,
-            }),
-            _ => Err(s3_error!(AccessDenied)),
-        }
-    }
-
     /// Checks that the bucket exists and is the caller's.
     pub(super) async fn authorize<T>(
         &self,
@@ -62,7 +38,7 @@ impl Backend {
         bucket: &str,
         expected_owner: Option<&str>,
     ) -> S3Result<Bucket> {
-        let caller = self.caller(request)?;
+        let caller = caller(request)?;
         let bucket = self.side.store.bucket(bucket).await.map_err(refusal)?;
         let expected = expected_owner.is_none_or(|account| account == bucket.owner.account.as_str());
         if bucket.owner.account == caller.account && expected {
@@ -256,10 +232,10 @@ impl S3 for Backend {
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
-        let owner = self.caller(&request)?;
+        let Caller { account, region, .. } = caller(&request)?.clone();
         let bucket = Bucket {
             name: request.input.bucket,
-            owner,
+            owner: Owner { account, region },
             created_at: UnixMicros::now(),
         };
         self.side.store.create_bucket(&bucket).await.map_err(refusal)?;
@@ -321,17 +297,12 @@ impl S3 for Backend {
         &self,
         request: S3Request<dto::ListBucketsInput>,
     ) -> S3Result<S3Response<dto::ListBucketsOutput>> {
-        let owner = self.caller(&request)?;
+        let account = &caller(&request)?.account;
         let page = Page {
             limit: MAX_BUCKETS,
             after: request.input.continuation_token.clone(),
         };
-        let found = self
-            .side
-            .store
-            .buckets(&owner.account, &page)
-            .await
-            .map_err(refusal)?;
+        let found = self.side.store.buckets(account, &page).await.map_err(refusal)?;
         let buckets = found.items.into_iter().map(|bucket| dto::Bucket {
             name: Some(bucket.name),
             creation_date: Some(timestamp(bucket.created_at)),
@@ -467,8 +438,18 @@ impl S3 for Backend {
         if input.delete.objects.len() > MAX_KEYS.unsigned_abs() as usize {
             return Err(s3_error!(MalformedXML));
         }
-        let mut deleted = Vec::new();
+        let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in &input.delete.objects {
+            if let Err(refused) = require_object(caller(&request)?, DELETE_OBJECT, &input.bucket, &object.key)
+            {
+                errors.push(dto::Error {
+                    code: Some(refused.code().as_str().to_owned()),
+                    key: Some(object.key.clone()),
+                    message: refused.message().map(str::to_owned),
+                    ..Default::default()
+                });
+                continue;
+            }
             let blob = self
                 .side
                 .store
@@ -484,6 +465,7 @@ impl S3 for Backend {
         let quiet = input.delete.quiet == Some(true);
         Ok(S3Response::new(dto::DeleteObjectsOutput {
             deleted: (!quiet).then_some(deleted),
+            errors: Some(errors).filter(|errors| !errors.is_empty()),
             ..Default::default()
         }))
     }

@@ -1,9 +1,10 @@
 //! The S3 side: enough of S3, on the same port, that code can be uploaded with any S3 client.
 //!
-//! `s3s` speaks the protocol and verifies signatures, chunk by chunk where the client signs chunks. This module
-//! keeps buckets and objects: metadata in the store, contents as [`blobs`]. An object is acknowledged once its
+//! `s3s` speaks the protocol and verifies signatures, chunk by chunk where the client signs chunks; [`access`] judges
+//! who made them. This module keeps buckets and objects: metadata in the store, contents as [`blobs`]. An object is acknowledged once its
 //! blob is synced and its row committed; what a crash leaves between the two is swept at start.
 
+mod access;
 mod backend;
 mod blobs;
 mod uploads;
@@ -13,13 +14,13 @@ use std::path::PathBuf;
 
 use coracle_auth::CredentialTable;
 use coracle_store::{Store, StoreError};
-use s3s::S3Result;
-use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use secrecy::ExposeSecret;
 
+pub(crate) use self::access::{ACTIONS, Claimant, READ_OBJECT, READ_VERSION};
+use self::access::{Access, Keys};
 use self::backend::Backend;
 use self::blobs::Blobs;
+use crate::roles::Roles;
 
 /// Why the S3 side could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -64,22 +65,11 @@ impl S3Side {
         self.blobs.path(blob)
     }
 
-    /// The protocol on top, for holders of these keys.
-    pub fn service(&self, credentials: CredentialTable) -> S3Service {
-        let mut builder = S3ServiceBuilder::new(Backend::new(self.clone(), credentials.clone()));
-        builder.set_auth(Keys(credentials));
+    /// The protocol on top, for holders of these keys and agents with these roles.
+    pub fn service(&self, keys: CredentialTable, roles: Roles) -> S3Service {
+        let mut builder = S3ServiceBuilder::new(Backend { side: self.clone() });
+        builder.set_auth(Keys { keys, roles });
+        builder.set_access(Access);
         builder.build()
-    }
-}
-
-/// The keys that `s3s` verifies signatures with.
-struct Keys(CredentialTable);
-
-#[async_trait::async_trait]
-impl S3Auth for Keys {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let credential = access_key.parse().ok().and_then(|key| self.0.get(&key));
-        let credential = credential.ok_or_else(|| s3s::s3_error!(InvalidAccessKeyId))?;
-        Ok(SecretKey::from(credential.key.secret.expose_secret()))
     }
 }

@@ -53,7 +53,7 @@ impl Parts {
         let rates = Arc::new(RateLimits::new(config.rate_limits.clone()));
         let metrics = Arc::new(Metrics::new());
         Gateway {
-            s3: kept.s3.service(kept.credentials.clone()),
+            s3: kept.s3.service(kept.credentials.clone(), kept.roles.clone()),
             signers: Signers {
                 keys: kept.credentials.clone(),
                 roles: kept.roles.clone(),
