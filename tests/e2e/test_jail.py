@@ -79,6 +79,24 @@ def test_a_machine_has_limits(neighbours: tuple[AgentSession, AgentSession], ser
 
 
 @as_root
+def test_a_machine_adds_no_files_to_its_folder(neighbours: tuple[AgentSession, AgentSession], server: Server) -> None:
+    pid = server.machines()[0]
+    user = int(status(pid)["Uid"].split()[0])
+    folder = os.open(os.readlink(f"/proc/{pid}/cwd"), os.O_PATH)
+
+    def as_its_user(command: str) -> subprocess.CompletedProcess[str]:
+        run = {"pass_fds": [folder], "user": user, "group": user, "extra_groups": [], "cwd": "/"}
+        shell = ["/bin/sh", "-c", command.format(folder=f"/proc/self/fd/{folder}")]
+        return subprocess.run(shell, capture_output=True, text=True, check=False, **run)
+
+    try:
+        assert "qmp" in as_its_user("ls {folder}/").stdout
+        assert "Permission denied" in as_its_user(": > {folder}/more").stderr
+    finally:
+        os.close(folder)
+
+
+@as_root
 def test_machines_run_whatever_the_servers_umask(own_server: Callable[..., Server], python: str) -> None:
     before = os.umask(0o077)
     try:

@@ -8,16 +8,22 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::time::Timespec;
-use tokio::process::Child;
+use tokio::process::{Child, ChildStderr};
 
 use crate::record::Record;
 
 /// How often an adopted process is looked at while its end is awaited.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A running machine monitor. Dropping it does nothing to it.
+/// A running machine monitor. Dropping it kills it, unless it is [left](Process::leave).
 #[derive(Debug)]
-pub(crate) enum Process {
+pub(crate) struct Process {
+    held: Held,
+    is_left: bool,
+}
+
+#[derive(Debug)]
+enum Held {
     /// Our child.
     Own(Child),
     /// Somebody else's by now; a handle that names it and never a later process of the same id.
@@ -25,19 +31,28 @@ pub(crate) enum Process {
 }
 
 impl Process {
+    /// One that this server has started.
+    pub(crate) fn own(child: Child) -> Self {
+        Self::of(Held::Own(child))
+    }
+
+    fn of(held: Held) -> Self {
+        Self { held, is_left: false }
+    }
+
     /// The process that a record names, unless it has ended.
     pub(crate) fn adopt(record: &Record) -> io::Result<Option<Self>> {
         let Some(handle) = handle_of(record.pid, record.start_time)? else {
             return Ok(None);
         };
-        Ok(Some(Self::Adopted(handle)))
+        Ok(Some(Self::of(Held::Adopted(handle))))
     }
 
     /// Waits until it has ended. How is known of children only.
     pub(crate) async fn wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        match self {
-            Self::Own(child) => child.wait().await.map(Some),
-            Self::Adopted(handle) => {
+        match &mut self.held {
+            Held::Own(child) => child.wait().await.map(Some),
+            Held::Adopted(handle) => {
                 // Its channel closes as it ends, so nobody waits long for this.
                 while !has_ended(handle)? {
                     tokio::time::sleep(LOOK).await;
@@ -49,10 +64,44 @@ impl Process {
 
     /// Ends it at once. It may have ended.
     pub(crate) fn kill(&mut self) {
-        match self {
-            Self::Own(child) => child.start_kill().ok(),
-            Self::Adopted(handle) => rustix::process::pidfd_send_signal(handle, Signal::KILL).ok(),
+        match &mut self.held {
+            Held::Own(child) => child.start_kill().ok(),
+            Held::Adopted(handle) => rustix::process::pidfd_send_signal(handle, Signal::KILL).ok(),
         };
+    }
+
+    /// Has it outlive this server, or not.
+    pub(crate) fn leave(&mut self, is_left: bool) {
+        self.is_left = is_left;
+    }
+
+    /// Whether it is to outlive this server.
+    pub(crate) fn is_left(&self) -> bool {
+        self.is_left
+    }
+
+    /// The id of a child that has not been waited for.
+    pub(crate) fn id(&self) -> Option<u32> {
+        match &self.held {
+            Held::Own(child) => child.id(),
+            Held::Adopted(_) => None,
+        }
+    }
+
+    /// What a child says, for whoever asks first.
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
+        match &mut self.held {
+            Held::Own(child) => child.stderr.take(),
+            Held::Adopted(_) => None,
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.is_left {
+            self.kill();
+        }
     }
 }
 
@@ -96,6 +145,20 @@ mod tests {
         assert!(adopted.wait().await.unwrap().is_none());
         child.wait().unwrap();
         assert!(Process::adopt(&record).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_is_dropped_ends_unless_it_is_left() {
+        for is_left in [false, true] {
+            let child = tokio::process::Command::new("sleep").arg("60").spawn().unwrap();
+            let mut process = Process::own(child);
+            let record = Record::of(SandboxId::new(), process.id().unwrap()).unwrap();
+            process.leave(is_left);
+            drop(process);
+            let mut found = Process::adopt(&record).unwrap().unwrap();
+            let ended = tokio::time::timeout(Duration::from_millis(500), found.wait()).await;
+            assert_eq!(ended.is_ok(), !is_left);
+        }
     }
 
     #[test]

@@ -19,6 +19,11 @@ pub(crate) const RUN_FOLDER: &str = "run";
 /// The mode of the folder when its group is a user of the machine's own: that may make files in it, and neither rename nor
 /// remove those of others.
 pub(crate) const CLAIMED: u32 = 0o1770;
+/// Its mode once the machine is up and QEMU has made what it needs: nothing can be added any more, so that what the machine's user can write is
+/// as many files as there are, each up to a limit.
+const SEALED: u32 = 0o1750;
+/// Set in both of these modes alone.
+const STICKY: u32 = 0o1000;
 /// How often a socket that does not exist yet is looked for.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -38,11 +43,30 @@ impl RunFolder {
     pub(crate) fn listen(&self, name: &str) -> io::Result<UnixListener> {
         let path = format!("{}/{name}", through(&self.0));
         let listener = UnixListener::bind(&path)?;
-        if rustix::fs::fstat(&self.0)?.st_mode & CLAIMED == CLAIMED {
+        if is_claimed(rustix::fs::fstat(&self.0)?.st_mode) {
             // The machine's user is another one, which cannot replace what this one has made.
             std::fs::set_permissions(&path, Permissions::from_mode(0o666))?;
         }
         Ok(listener)
+    }
+
+    /// Takes the right to add files from the machine's user, if it has one of its own.
+    pub(crate) fn seal(&self) -> io::Result<()> {
+        if is_claimed(rustix::fs::fstat(&self.0)?.st_mode) {
+            std::fs::set_permissions(through(&self.0), Permissions::from_mode(SEALED))?;
+        }
+        Ok(())
+    }
+
+    /// Makes an empty file that the machine may write, and that is not there yet.
+    pub(crate) fn offer(&self, name: &str) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?;
+        let folder = rustix::fs::fstat(&self.0)?;
+        if is_claimed(folder.st_mode) {
+            std::os::unix::fs::fchown(&file, Some(folder.st_gid), Some(folder.st_gid))?;
+        }
+        Ok(())
     }
 
     /// Connects to a socket, waiting until it is there. Bound the time around it.
@@ -91,6 +115,11 @@ impl RunFolder {
     }
 }
 
+/// Whether a folder with this mode belongs to a user of the machine's own.
+pub(crate) fn is_claimed(mode: u32) -> bool {
+    mode & STICKY != 0
+}
+
 fn through(open: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", open.as_raw_fd())
 }
@@ -132,6 +161,23 @@ mod tests {
         assert!(folder.connect("channel").await.is_err());
         rustix::fs::mknodat(rustix::fs::CWD, run.join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         assert!(folder.read("pipe", 100).is_err());
+    }
+
+    #[test]
+    fn a_file_is_offered_once_and_a_folder_of_no_user_stays_open() {
+        let parent = tempfile::tempdir().unwrap();
+        let (run, folder) = folder_in(parent.path());
+        folder.offer("state").unwrap();
+        assert_eq!(folder.read("state", 5).unwrap(), b"");
+        assert!(folder.offer("state").is_err());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        let before = mode(&run);
+        folder.seal().unwrap();
+        assert_eq!(mode(&run), before);
+        std::fs::set_permissions(&run, Permissions::from_mode(CLAIMED)).unwrap();
+        folder.seal().unwrap();
+        assert_eq!(mode(&run), SEALED);
+        assert!(is_claimed(mode(&run)) && !is_claimed(before));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::cgroup;
 use crate::config::{
     CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, Disk, MachineConfig, NETWORK_SOCKET, QMP_SOCKET,
 };
-use crate::jail::{self, Jail};
+use crate::jail::{self, Jail, Started};
 use crate::own_pages;
 use crate::process::Process;
 use crate::procfs::{self, MemoryMap};
@@ -101,8 +101,6 @@ pub enum VmError {
 #[derive(Debug)]
 pub struct Vm {
     process: Process,
-    /// It is to outlive this server.
-    is_left: bool,
     pid: u32,
     folder: PathBuf,
     /// The file that its own pages of memory lie over, if it was restored.
@@ -133,32 +131,26 @@ impl Vm {
             .flatten()
             .map_err(VmError::Folder)?;
         let sockets = RunFolder::open(folder).map_err(VmError::Folder)?;
-        let groups = prepared.groups.clone();
-        let spawned = prepared.spawn().await;
-        if spawned.is_err() {
-            cgroup::remove(&groups).await;
-        }
-        let mut child = spawned.map_err(|source| VmError::Spawn {
+        let started = prepared.spawn().await.map_err(|source| VmError::Spawn {
             program: config.qemu.clone(),
             source,
         })?;
+        let Started { mut process, groups } = started;
         let complaints = Tail::default();
-        let readers = child
-            .stderr
-            .take()
+        let readers = process
+            .stderr()
             .map(|stderr| complaints.collect(stderr))
             .into_iter()
             .collect();
-        let pid = child.id().unwrap_or_default();
+        let pid = process.id().unwrap_or_default();
         let (console, folder) = (Tail::default(), folder.to_owned());
         let mut vm = Self {
-            process: Process::Own(child),
-            is_left: false,
+            process,
             pid,
             folder,
             original: config.memory.original().map(Path::to_owned),
             sockets,
-            groups,
+            groups: groups.keep(),
             console,
             complaints,
             readers,
@@ -189,14 +181,10 @@ impl Vm {
         let gone = || VmError::Ended("nothing is known of how: an earlier server had started it".to_owned());
         let record = Record::read(folder).ok_or_else(gone)?;
         let process = Process::adopt(&record).map_err(VmError::Folder)?;
-        let mut process = process.ok_or_else(gone)?;
-        let sockets = RunFolder::open(folder).map_err(|error| {
-            process.kill();
-            VmError::Folder(error)
-        })?;
+        let process = process.ok_or_else(gone)?;
+        let sockets = RunFolder::open(folder).map_err(VmError::Folder)?;
         let mut vm = Self {
             process,
-            is_left: false,
             pid: record.pid,
             folder: folder.to_owned(),
             original: record.original.filter(|original| original.exists()),
@@ -215,7 +203,7 @@ impl Vm {
 
     /// Has the machine outlive this server, for a later one to [adopt](Vm::adopt).
     pub fn leave(&mut self) {
-        self.is_left = true;
+        self.process.leave(true);
     }
 
     /// Waits until the guest has opened the channel and returns the host's end of it.
@@ -231,7 +219,11 @@ impl Vm {
             _ = self.process.wait() => return Err(VmError::Ended(self.ended().await)),
         };
         match opened {
-            Ok(Ok(())) => Ok(channel),
+            Ok(Ok(())) => {
+                // QEMU has made all its sockets, also that for the state it was restored from.
+                self.sockets.seal().map_err(VmError::Folder)?;
+                Ok(channel)
+            }
             Ok(Err(QmpError::Closed | QmpError::Io(_))) => Err(VmError::Ended(self.ended().await)),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(VmError::Timeout {
@@ -362,6 +354,7 @@ impl Vm {
         let original = self.original.clone().ok_or_else(no_original)?;
         let mut monitor = self.monitor().await?;
         monitor.execute("stop", json!({})).await?;
+        self.sockets.offer(HIBERNATED_STATE).map_err(VmError::Folder)?;
         // Named after those it was made for. Unlike a migration it leaves memory out, of which all is private here.
         let arguments = json!({"filename": HIBERNATED_STATE, "live": false});
         monitor.execute("xen-save-devices-state", arguments).await?;
@@ -439,7 +432,7 @@ impl Vm {
     /// Ends the machine now and waits until nothing is left of it.
     pub async fn destroy(&mut self) {
         // It may have ended by itself.
-        self.is_left = false;
+        self.process.leave(false);
         self.process.kill();
         self.process.wait().await.ok();
         remove_all(self.folder.clone(), std::mem::take(&mut self.groups)).await;
@@ -468,10 +461,9 @@ impl Vm {
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        if self.is_left {
+        if self.process.is_left() {
             return;
         }
-        self.process.kill();
         // What is not removed now is removed by the next sweep.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(remove_all(self.folder.clone(), std::mem::take(&mut self.groups)));

@@ -24,7 +24,8 @@ use std::time::Duration;
 use coracle_types::SandboxId;
 use rustix::thread::UnshareFlags;
 use serde::Deserialize;
-use tokio::process::{Child, Command};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Command;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -32,7 +33,8 @@ use self::cell::{Cell, CellFile, Identity, Strength};
 pub(crate) use self::cell::{FileUse, Usage};
 pub use self::launcher::{LaunchError, become_jailed};
 use crate::cgroup::{self, ControlGroups, Limits};
-use crate::run_folder::{CLAIMED, RUN_FOLDER};
+use crate::process::Process;
+use crate::run_folder::{CLAIMED, RUN_FOLDER, is_claimed};
 
 /// An empty folder of a machine's, where its view of the files is put together.
 const ROOT_FOLDER: &str = "root";
@@ -46,6 +48,8 @@ const SYSTEM: [&str; 7] = [
     "/nix/store",
     "/gnu/store",
 ];
+/// Most bytes that are read of why QEMU does not run.
+const LONGEST_COMPLAINT: u64 = 64 * 1024;
 /// How long QEMU may take to say its version.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Taken while a user is chosen, so that no two machines get the same.
@@ -108,9 +112,19 @@ pub struct Jail {
 pub(crate) struct Prepared {
     command: Command,
     in_own_pids: bool,
-    /// The control groups that are its own.
-    pub(crate) groups: Vec<PathBuf>,
+    groups: NewGroups,
 }
+
+/// A machine's process that nobody has taken over yet. Dropped, nothing is left of it.
+pub(crate) struct Started {
+    /// The process.
+    pub(crate) process: Process,
+    /// The control groups that are its own.
+    pub(crate) groups: NewGroups,
+}
+
+/// Control groups of a machine that is being started. Dropped, they are removed.
+pub(crate) struct NewGroups(Vec<PathBuf>);
 
 /// What is to be started for a machine.
 pub(crate) struct Start<'a> {
@@ -208,19 +222,28 @@ impl Jail {
     }
 
     async fn try_start(&self, start: &Start<'_>, folder: &Path) -> io::Result<Result<(), String>> {
-        let mut prepared = self.prepare(start, folder)?;
-        prepared.command.kill_on_drop(true);
-        let running = prepared.spawn().await?.wait_with_output();
-        let Ok(output) = tokio::time::timeout(TRIAL_TIMEOUT, running).await else {
+        let Started {
+            mut process,
+            groups: _groups,
+        } = self.prepare(start, folder)?.spawn().await?;
+        let mut said = Vec::new();
+        let stderr = process.stderr();
+        let running = async {
+            if let Some(stderr) = stderr {
+                stderr.take(LONGEST_COMPLAINT).read_to_end(&mut said).await?;
+            }
+            process.wait().await
+        };
+        let Ok(ended) = tokio::time::timeout(TRIAL_TIMEOUT, running).await else {
             return Ok(Err("QEMU hangs in it".to_owned()));
         };
-        let output = output?;
-        if output.status.success() {
+        let status = ended?.unwrap_or_default();
+        if status.success() {
             return Ok(Ok(()));
         }
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = String::from_utf8_lossy(&said);
         let last = said.lines().last().unwrap_or_default();
-        Ok(Err(format!("{last} ({})", output.status)))
+        Ok(Err(format!("{last} ({status})")))
     }
 
     /// Whether nothing of it is missing.
@@ -264,7 +287,7 @@ impl Jail {
         let Some(strength) = self.strength else {
             let mut command = Command::new(start.program);
             command.args(&start.arguments);
-            return Ok(Prepared::new(command, &run, false, Vec::new()));
+            return Ok(Prepared::new(command, &run, false, NewGroups(Vec::new())));
         };
         let identity = (strength == Strength::Full)
             .then(|| self.claim(folder))
@@ -285,7 +308,8 @@ impl Jail {
             Some(groups) => groups.make(start.sandbox, start.limits)?,
             None => Vec::new(),
         };
-        Ok(Prepared::new(command, &run, strength == Strength::Full, groups))
+        let in_own_pids = strength == Strength::Full;
+        Ok(Prepared::new(command, &run, in_own_pids, NewGroups(groups)))
     }
 
     fn cell(
@@ -358,7 +382,7 @@ impl Strength {
 }
 
 impl Prepared {
-    fn new(mut command: Command, run: &Path, in_own_pids: bool, groups: Vec<PathBuf>) -> Self {
+    fn new(mut command: Command, run: &Path, in_own_pids: bool, groups: NewGroups) -> Self {
         command
             .env_clear()
             .current_dir(run)
@@ -374,9 +398,9 @@ impl Prepared {
     }
 
     /// Starts it.
-    pub(crate) async fn spawn(mut self) -> io::Result<Child> {
+    pub(crate) async fn spawn(self) -> io::Result<Started> {
         if !self.in_own_pids {
-            return self.command.spawn();
+            return self.spawn_here();
         }
         let runtime = Handle::current();
         let (tell, told) = oneshot::channel();
@@ -386,14 +410,40 @@ impl Prepared {
             .spawn(move || {
                 let spawned = unshare(UnshareFlags::NEWPID).and_then(|()| {
                     let _runtime = runtime.enter();
-                    self.command.spawn()
+                    self.spawn_here()
                 });
-                if let Err(Ok(mut unwanted)) = tell.send(spawned) {
-                    // Nobody waits any more. It may have ended.
-                    unwanted.start_kill().ok();
-                }
+                let _runtime = runtime.enter();
+                // Where nobody waits any more, or stops to before it has it, it ends with what brings it.
+                tell.send(spawned).ok();
             })?;
         told.await.map_err(io::Error::other)?
+    }
+
+    fn spawn_here(mut self) -> io::Result<Started> {
+        Ok(Started {
+            process: Process::own(self.command.spawn()?),
+            groups: self.groups,
+        })
+    }
+}
+
+impl NewGroups {
+    /// They stay.
+    pub(crate) fn keep(mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for NewGroups {
+    fn drop(&mut self) {
+        let groups = std::mem::take(&mut self.0);
+        if groups.is_empty() {
+            return;
+        }
+        // What is not removed now is removed by the next sweep.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move { cgroup::remove(&groups).await });
+        }
     }
 }
 
@@ -401,7 +451,7 @@ impl Prepared {
 pub(crate) fn show(file: &Path, machine: &Path) -> io::Result<PathBuf> {
     let run = machine.join(RUN_FOLDER);
     let found = fs::metadata(&run)?;
-    if found.mode() & CLAIMED == CLAIMED {
+    if is_claimed(found.mode()) {
         std::os::unix::fs::chown(file, Some(found.gid()), Some(found.gid()))?;
     }
     // Its own folder is all that can be added to what it sees. It cannot have put anything in this place: then it fails.
