@@ -3,9 +3,6 @@
 import os
 import signal
 
-import pytest
-from botocore.exceptions import ClientError
-
 from harness import processes
 from harness.aws import AgentSession, Aws, Runtime, agent_zip
 from harness.metrics import metric
@@ -63,17 +60,3 @@ def a_machine_that_dies_leaves_what_was_synced(server: Server, session: AgentSes
     wait_until("nothing to be left of it", lambda: not (server.data / "sandboxes" / sandbox).exists(), PATIENCE)
     assert session.do("read", name=NOTE) == "synced"
     assert session.do("whoami")["hostname"] != sandbox
-
-
-@pytest.mark.parametrize("kind", ["efsAccessPoint", "s3FilesAccessPoint"])
-def test_access_points_are_refused(cloud: Aws, kind: str) -> None:
-    point = "access-point/fsap-0123456789abcdef0"
-    arns = {
-        "efsAccessPoint": f"arn:aws:elasticfilesystem:us-east-1:000000000000:{point}",
-        "s3FilesAccessPoint": f"arn:aws:s3files:us-east-1:000000000000:file-system/fs-0123456789abcdef0/{point}",
-    }
-    mount = {kind: {"accessPointArn": arns[kind], "mountPath": MOUNT}}
-    with pytest.raises(ClientError) as refused:
-        cloud.create(agent_zip("toolbox"), filesystemConfigurations=[mount])
-    assert refused.value.response["Error"]["Code"] == "ValidationException"
-    assert "use sessionStorage" in str(refused.value.response["fieldList"])

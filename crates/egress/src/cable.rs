@@ -31,6 +31,8 @@ impl Link {
     pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
     /// The gateway's port that leads to this server.
     pub const SERVER_PORT: u16 = 4580;
+    /// The gateway's first port that leads to a folder of the host's; each has one.
+    pub const FOLDER_PORT: u16 = 2049;
     /// Length of the network's prefix, in bits.
     pub const PREFIX: u8 = 29;
     /// The hardware address of the guest's card.

@@ -5,11 +5,13 @@
 //! |---|---|---|
 //! | [`Link::GATEWAY`], port 53 | [names](crate::dns) | always |
 //! | [`Link::METADATA`], port 80 | [metadata](crate::metadata) | always |
+//! | [`Link::GATEWAY`], from [`Link::FOLDER_PORT`] on | a folder of the host's for each port | the sandbox's agent mounts it |
 //! | [`Link::GATEWAY`], [`Link::SERVER_PORT`] | the door, behind which this server takes it for a client like any other | the sandbox has an identity |
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
+use coracle_nfs::Folder;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
@@ -27,6 +29,8 @@ pub(crate) struct Inside {
     pub(crate) metadata: Arc<Metadata>,
     /// None where sandboxes do not reach this server.
     pub(crate) door: Option<Door>,
+    /// What is mounted, in the order of its ports. None for what the operator offers no longer.
+    pub(crate) folders: Vec<Option<Arc<Folder>>>,
 }
 
 /// One of the places within.
@@ -35,6 +39,8 @@ pub(crate) enum Place {
     Names,
     Metadata,
     Server,
+    /// The folder with this number.
+    Folder(u16),
 }
 
 impl Inside {
@@ -46,8 +52,16 @@ impl Inside {
             (Link::GATEWAY, Link::SERVER_PORT) if self.door.is_some() && self.metadata.has_identity() => {
                 Some(Place::Server)
             }
+            (Link::GATEWAY, port) => {
+                let number = port.checked_sub(Link::FOLDER_PORT)?;
+                self.folder(number).map(|_| Place::Folder(number))
+            }
             _ => None,
         }
+    }
+
+    fn folder(&self, number: u16) -> Option<&Arc<Folder>> {
+        self.folders.get(usize::from(number))?.as_ref()
     }
 
     /// Serves a connection, or gives it to who serves it. One that nobody serves is closed.
@@ -58,6 +72,11 @@ impl Inside {
             (Place::Server, Some(door)) => {
                 // A server that takes no more is on its way out.
                 door.send(connection).await.ok();
+            }
+            (Place::Folder(number), _) => {
+                if let Some(folder) = self.folder(number) {
+                    Arc::clone(folder).serve(connection).await;
+                }
             }
             (Place::Server, None) => {}
         }

@@ -3,7 +3,7 @@
 //! ```text
 //!  guest ── virtio-net ── QEMU ── stream socket ──▶ stack: one per sandbox, ends every connection here
 //!                                                     │  rules: may this be reached?  ── no ──▶ refused, told in the log
-//!                                                     ├──▶ inside: names (dns), metadata, this server
+//!                                                     ├──▶ inside: names (dns), metadata, folders (nfs), this server
 //!                                                     └──▶ outside: an ordinary connection of the server's
 //! ```
 //!
@@ -34,4 +34,4 @@ pub use inside::Door;
 pub use metadata::{Identity, SessionCredentials};
 pub use notices::{Notices, notices};
 pub use rules::{Allowance, AllowanceError, Rules};
-pub use stack::{Egress, serve};
+pub use stack::{Egress, Reach, serve};

@@ -204,6 +204,22 @@ pub struct StartAgent {
     /// What the session finds again, to be there before the agent starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
+    /// Folders of the host's, to be there before the agent starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<MountedFolder>,
+}
+
+/// A folder of the host's that is mounted over the network, by NFS version 3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountedFolder {
+    /// Who serves it.
+    pub server: Ipv4Addr,
+    /// At which port.
+    pub port: u16,
+    /// Where the agent is to find it.
+    pub mount_path: String,
+    /// Whether nothing in it can be changed.
+    pub read_only: bool,
 }
 
 /// A file system that outlives its sandbox. It belongs to the agent's user.
@@ -396,6 +412,7 @@ mod tests {
             snapshot: None,
             network: None,
             storage: None,
+            folders: Vec::new(),
         };
         assert!(!format!("{start:?}").contains("hunter2"));
     }

@@ -21,6 +21,7 @@ pub use self::containers::{ContainersConfig, RegistryConfig};
 pub use self::sandbox::{AcceleratorChoice, DriverKind, OnStop, SandboxConfig};
 use crate::caps::CapsConfig;
 use crate::egress::EgressConfig;
+use crate::folders::MountConfig;
 use crate::gateway::tls::TlsConfig;
 use crate::jail::JailConfig;
 use crate::roles::RoleConfig;
@@ -72,6 +73,8 @@ pub struct Config {
     pub credentials: Vec<CredentialConfig>,
     /// What sandboxes may reach outside.
     pub egress: EgressConfig,
+    /// Folders that agents mount, by the ARN of the access point that each is.
+    pub mounts: BTreeMap<String, MountConfig>,
     /// What agents may do on this server, by the role of their runtime.
     pub roles: BTreeMap<RoleArn, RoleConfig>,
     /// Bounds.
@@ -112,6 +115,7 @@ impl Default for Config {
             jail: JailConfig::default(),
             credentials: Vec::new(),
             egress: EgressConfig::default(),
+            mounts: BTreeMap::new(),
             roles: BTreeMap::new(),
             limits: LimitsConfig::default(),
             quotas: QuotasConfig::default(),

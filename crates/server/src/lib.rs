@@ -13,6 +13,7 @@ mod digest;
 pub mod directory;
 pub mod drivers;
 pub mod egress;
+pub mod folders;
 pub mod gateway;
 mod housekeeping;
 pub mod issuers;

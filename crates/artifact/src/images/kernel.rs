@@ -9,7 +9,7 @@ use coracle_types::Architecture;
 use serde::{Deserialize, Serialize};
 
 use super::debian::{Variant, Wanted};
-use super::modules::{self, MICROVM_MODULES, NESTED_KVM_MODULES};
+use super::modules::{self, FOLDER_MODULES, MICROVM_MODULES, NESTED_KVM_MODULES};
 use super::{ImageError, ImageStore, current, make_current, read_manifest, vmlinuz, write_manifest};
 use crate::files;
 use crate::progress::Progress;
@@ -35,6 +35,16 @@ struct Manifest {
     /// Each module with those it needs.
     modules: BTreeMap<String, Vec<String>>,
     built_in: BTreeSet<String>,
+    /// The modules that were to be taken out of the package; none in those of servers that did not say.
+    #[serde(default)]
+    wanted: BTreeSet<String>,
+}
+
+impl Manifest {
+    /// Whether it was made with all modules in mind that machines may want now.
+    fn is_complete(&self) -> bool {
+        wanted_modules().all(|name| self.wanted.contains(name))
+    }
 }
 
 impl KernelImage {
@@ -88,7 +98,8 @@ impl ImageStore {
         self.fetch_kernel(architecture, progress)
     }
 
-    /// The guest kernel in use for this architecture; downloads one where there is none.
+    /// The guest kernel in use for this architecture; downloads one where there is none, or an earlier server made one
+    /// with fewer modules.
     ///
     /// # Errors
     /// As for [`ImageStore::build_kernel`].
@@ -97,14 +108,23 @@ impl ImageStore {
         architecture: Architecture,
         progress: &dyn Progress,
     ) -> Result<KernelImage, ImageError> {
+        let is_enough = |found: &KernelImage| found.manifest.is_complete();
         match self.kernel(architecture) {
-            Err(ImageError::NoKernel(_)) => {}
-            found => return found,
+            Ok(found) if is_enough(&found) => return Ok(found),
+            Ok(_) | Err(ImageError::NoKernel(_)) => {}
+            Err(error) => return Err(error),
         }
         let _lock = self.lock(&kernels_name(architecture), progress)?;
         match self.kernel(architecture) {
+            Ok(found) if is_enough(&found) => Ok(found),
+            // Agents that do not need what it lacks can go on with it.
+            Ok(found) => self.fetch_kernel(architecture, progress).or_else(|error| {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the guest kernel lacks modules, and a new one could not be had; `coracle image build kernel` tries again");
+                Ok(found)
+            }),
             Err(ImageError::NoKernel(_)) => self.fetch_kernel(architecture, progress),
-            made_meanwhile => made_meanwhile,
+            Err(error) => Err(error),
         }
     }
 
@@ -223,6 +243,7 @@ fn assemble(unpacked: &mut Unpacked, target: &Path) -> Result<Manifest, ImageErr
         has_vmlinux: vmlinux.is_some(),
         modules,
         built_in,
+        wanted: wanted_modules().map(str::to_owned).collect(),
     })
 }
 
@@ -234,8 +255,7 @@ fn copy_modules(
     built_in: &BTreeSet<String>,
     target: &Path,
 ) -> Result<BTreeMap<String, Vec<String>>, ImageError> {
-    let wanted = MICROVM_MODULES.iter().chain(&NESTED_KVM_MODULES);
-    let mut ahead: Vec<String> = wanted.map(|name| (*name).to_owned()).collect();
+    let mut ahead: Vec<String> = wanted_modules().map(str::to_owned).collect();
     let mut kept = BTreeMap::new();
     fs::create_dir(target.join("modules"))?;
     while let Some(name) = ahead.pop() {
@@ -254,6 +274,15 @@ fn copy_modules(
     Ok(kept)
 }
 
+/// What is taken out of the package where it is there.
+fn wanted_modules() -> impl Iterator<Item = &'static str> {
+    let all = MICROVM_MODULES
+        .iter()
+        .chain(&FOLDER_MODULES)
+        .chain(&NESTED_KVM_MODULES);
+    all.copied()
+}
+
 fn module_file(folder: &Path, name: &str) -> PathBuf {
     folder.join("modules").join(format!("{name}.ko"))
 }
@@ -267,4 +296,18 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
 
 fn bad_kernel(what: String) -> ImageError {
     ImageError::BadKernel(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_was_made_with_fewer_modules_is_not_complete() {
+        let earlier = r#"{"release": "6.1", "has_vmlinux": true, "modules": {}, "built_in": []}"#;
+        let mut manifest: Manifest = serde_json::from_str(earlier).unwrap();
+        assert!(!manifest.is_complete());
+        manifest.wanted = wanted_modules().map(str::to_owned).collect();
+        assert!(manifest.is_complete());
+    }
 }

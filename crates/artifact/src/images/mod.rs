@@ -33,7 +33,7 @@ use crate::tar_tree::TarError;
 
 pub use base::{BaseImage, BaseManifest};
 pub use kernel::KernelImage;
-pub use modules::{MICROVM_MODULES, NESTED_KVM_MODULES};
+pub use modules::{FOLDER_MODULES, MICROVM_MODULES, NESTED_KVM_MODULES};
 
 /// Why the images folder could not give or take something.
 #[derive(Debug, thiserror::Error)]

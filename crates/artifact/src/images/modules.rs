@@ -13,6 +13,9 @@ pub const MICROVM_MODULES: [&str; 7] = [
     "overlay",
 ];
 
+/// Modules of a microVM that mounts folders of the host's, besides what they depend on.
+pub const FOLDER_MODULES: [&str; 1] = ["nfsv3"];
+
 /// Modules with which a guest is itself a host of virtual machines.
 pub const NESTED_KVM_MODULES: [&str; 3] = ["kvm", "kvm_amd", "kvm_intel"];
 

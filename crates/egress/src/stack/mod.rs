@@ -17,6 +17,7 @@ mod wire;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use coracle_nfs::Folder;
 use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use smoltcp::wire::{IpProtocol, Ipv4Packet};
 use tokio::net::UnixStream;
@@ -55,15 +56,27 @@ impl Drop for Egress {
     }
 }
 
-/// Serves the network card at the other end of `cable` until that is closed. Through the `door`, if there is one, the
-/// sandbox reaches this server once it has an identity.
-pub fn serve(
-    cable: UnixStream,
-    rules: Arc<Rules>,
-    servers: NameServers,
-    door: Option<Door>,
-    notices: Notices,
-) -> Egress {
+/// What a sandbox may reach.
+#[derive(Debug)]
+pub struct Reach {
+    /// Outside.
+    pub rules: Arc<Rules>,
+    /// Who is asked for names.
+    pub servers: NameServers,
+    /// Where it reaches this server once it has an identity, if it does.
+    pub door: Option<Door>,
+    /// Folders of this host, each at a port from [`Link::FOLDER_PORT`] on; none where one is offered no longer.
+    pub folders: Vec<Option<Arc<Folder>>>,
+}
+
+/// Serves the network card at the other end of `cable` until that is closed.
+pub fn serve(cable: UnixStream, reach: Reach, notices: Notices) -> Egress {
+    let Reach {
+        rules,
+        servers,
+        door,
+        folders,
+    } = reach;
     let names = Names {
         rules,
         servers,
@@ -75,6 +88,7 @@ pub fn serve(
         names: Arc::new(names),
         metadata: Arc::clone(&metadata),
         door,
+        folders,
     });
     let task = tokio::spawn(async move {
         // A broken cable is a machine that has ended; whoever owns that knows why.

@@ -37,6 +37,9 @@ const MOST: usize = 512;
 /// Most connections of a sandbox to this server at once: more than the ten that an AWS client keeps, and few, because on
 /// each the body of a request, which may be large, may wait on the server's disk.
 pub(super) const MOST_TO_SERVER: usize = 16;
+/// Most connections of a sandbox to folders at once: more than the one for each that a kernel keeps, and few, because each
+/// has a thread and room for a request.
+pub(super) const MOST_TO_FOLDERS: usize = 8;
 /// Bytes that wait in each direction of a connection, besides those in channels.
 const BUFFER: usize = 64 * 1024;
 /// Largest piece that a carrier takes at once, and pieces that wait in a channel.
@@ -67,6 +70,7 @@ pub(super) struct Flows {
     carriers: JoinSet<()>,
     slots: Arc<Semaphore>,
     slots_to_server: Arc<Semaphore>,
+    slots_to_folders: Arc<Semaphore>,
     shared: Arc<Shared>,
 }
 
@@ -99,6 +103,7 @@ impl Flows {
             carriers: JoinSet::new(),
             slots: Arc::new(Semaphore::new(MOST)),
             slots_to_server: Arc::new(Semaphore::new(MOST_TO_SERVER)),
+            slots_to_folders: Arc::new(Semaphore::new(MOST_TO_FOLDERS)),
             shared,
         }
     }
@@ -127,23 +132,23 @@ impl Flows {
         let slot = one(&self.slots)
             .ok_or_else(|| format!("the sandbox has {MOST} connections, which is the most"))?;
         let Inside { names, .. } = &self.shared.inside;
-        match self.shared.inside.at(to) {
-            Some(Place::Server) => {
-                let to_server = one(&self.slots_to_server).ok_or_else(|| {
-                    format!("the sandbox has {MOST_TO_SERVER} connections to it, which is the most")
-                })?;
-                return Ok(Arc::new(vec![slot, to_server]));
-            }
-            Some(_) => {}
+        let further = match self.shared.inside.at(to) {
+            Some(Place::Server) => Some((&self.slots_to_server, MOST_TO_SERVER)),
+            Some(Place::Folder(_)) => Some((&self.slots_to_folders, MOST_TO_FOLDERS)),
+            Some(Place::Names | Place::Metadata) => None,
             None => {
                 let pins = names.pins.lock().unwrap_or_else(PoisonError::into_inner);
                 names
                     .rules
                     .judge(to, &pins)
                     .map_err(|refusal: Refusal| refusal.to_string())?;
+                None
             }
-        }
-        Ok(Arc::new(vec![slot]))
+        };
+        let further = further.map(|(slots, most)| {
+            one(slots).ok_or_else(|| format!("the sandbox has {most} connections to it, which is the most"))
+        });
+        Ok(Arc::new([slot].into_iter().chain(further.transpose()?).collect()))
     }
 
     fn tell(&self, to: SocketAddrV4, why: &str) {

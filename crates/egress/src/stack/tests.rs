@@ -103,7 +103,16 @@ impl Guest {
             sockets: SocketSet::new(Vec::new()),
             cable: Framed::new(cable, codec()),
             began: Instant::now(),
-            egress: serve(theirs, Arc::new(rules), NameServers::default(), door, notices),
+            egress: serve(
+                theirs,
+                Reach {
+                    rules: Arc::new(rules),
+                    servers: NameServers::default(),
+                    door,
+                    folders: Vec::new(),
+                },
+                notices,
+            ),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The guest as the first process of a microVM.
 //!
 //! ```text
-//!  kernel ─▶ mounts, modules ─▶ channel ─▶ clock ─▶ Start: seed, disks, network, storage ─▶ agent ─▶ power off
+//!  kernel ─▶ mounts, modules ─▶ channel ─▶ clock ─▶ Start: seed, disks, network, storage, folders ─▶ agent ─▶ power off
 //! ```
 //!
 //! A guest that cannot go on says why in one line on the console and powers off; the host reads that line. The
 //! channel comes first, so that everything later that fails is answered there.
 
 mod cgroup;
+mod folders;
 mod hook;
 mod identity;
 mod port;
@@ -78,6 +79,7 @@ async fn run() -> Result<(), Failure> {
         scratch: Mutex::default(),
         agent_user: Mutex::default(),
         storage: Mutex::default(),
+        folders: Mutex::default(),
         listeners: Mutex::default(),
     }));
     loop {
@@ -104,6 +106,8 @@ pub(crate) struct Machine {
     agent_user: Mutex<Option<User>>,
     /// The mounted file system that the session finds again.
     storage: Mutex<Option<Arc<OwnedFd>>>,
+    /// The mounted folders of the host's.
+    folders: Mutex<Vec<Arc<OwnedFd>>>,
     /// Processes of the agent that want to hear of a restore, in a machine that will be snapshotted.
     listeners: Mutex<Option<Listeners>>,
 }
@@ -132,6 +136,7 @@ impl Machine {
         identity::renew(&start.hostname)?;
         lock(&self.agent_user).clone_from(&start.user);
         self.mount(start.storage.as_ref())?;
+        *lock(&self.folders) = folders::mount(&start.folders)?;
         if let Some(wanted) = &start.snapshot {
             let listeners = Listeners::open(wanted)?;
             *lock(&self.listeners) = Some(listeners);
@@ -152,13 +157,17 @@ impl Machine {
         Ok(())
     }
 
-    /// Writes through what the session is to find again.
+    /// Writes through what is to be there after this machine.
     pub(crate) async fn sync(&self) {
-        let Some(top) = lock(&self.storage).clone() else {
+        let storage = lock(&self.storage).clone();
+        let folders = lock(&self.folders).clone();
+        let tops: Vec<_> = storage.into_iter().chain(folders).collect();
+        if tops.is_empty() {
             return;
-        };
+        }
         // Others are served meanwhile.
-        let synced = tokio::task::spawn_blocking(move || storage::sync(&top)).await;
+        let synced =
+            tokio::task::spawn_blocking(move || tops.iter().try_for_each(|top| storage::sync(top))).await;
         if let Ok(Err(failure)) = synced {
             say(&chain(&failure));
         }

@@ -50,7 +50,7 @@ pub(super) fn mount(serial: &str, at: &str, owner: Option<&User>) -> Result<Owne
 
 /// Writes through what has been written to this file system. Blocks.
 pub(super) fn sync(top: &OwnedFd) -> Result<(), Failure> {
-    rustix::fs::syncfs(top.as_fd()).doing(|| "writing the session's storage through".to_owned())
+    rustix::fs::syncfs(top.as_fd()).doing(|| "writing through what stays".to_owned())
 }
 
 /// The number of the block device with this serial number.

@@ -36,6 +36,7 @@ pub(crate) use self::failure::refusal;
 pub(crate) use self::policies::arn;
 use self::reconciler::Waker;
 pub(crate) use self::view::timestamp;
+use crate::folders::Folders;
 use crate::gateway::Caller;
 
 /// Answers control-plane operations.
@@ -43,12 +44,17 @@ use crate::gateway::Caller;
 pub struct ControlPlane {
     store: Store,
     reconciler: Waker,
+    folders: Folders,
 }
 
 impl ControlPlane {
-    /// A control plane on this store, which wakes this reconciler when there is work.
-    pub fn new(store: Store, reconciler: Waker) -> Self {
-        Self { store, reconciler }
+    /// A control plane on this store, which wakes this reconciler when there is work. Agents can mount these folders.
+    pub fn new(store: Store, reconciler: Waker, folders: Folders) -> Self {
+        Self {
+            store,
+            reconciler,
+            folders,
+        }
     }
 }
 

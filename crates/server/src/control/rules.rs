@@ -13,10 +13,16 @@ use coracle_wire::control::{
 };
 use coracle_wire::{Error, FieldErrors};
 
+use crate::folders::Folders;
+
 /// A port that the platform keeps for itself.
 const RESERVED_PORT: i32 = 8443;
 /// Prefix of the only `x-amzn-` headers that may be allow-listed.
 const CUSTOM_HEADER_PREFIX: &str = "x-amzn-bedrock-agentcore-runtime-custom-";
+
+/// Most access points of each kind.
+const MOST_ACCESS_POINTS: usize = 2;
+const ONLY_VOLUMES: &str = "With a capacity provider only capacityProviderVolume is valid";
 
 /// Headers that may not be allow-listed, lower-case, as the service documents them.
 const RESTRICTED_HEADERS: &[&str] = &[
@@ -116,8 +122,9 @@ const RESTRICTED_PREFIXES: &[&str] = &["access-control-", "sec-websocket-"];
 
 /// The rules over a Create or an Update, which name their common members alike.
 macro_rules! rules_of {
-    ($request:expr) => {
+    ($request:expr, $folders:expr) => {
         Rules {
+            folders: $folders,
             artifact: &$request.agent_runtime_artifact,
             network: $request.network_configuration.as_ref(),
             authorizer: $request.authorizer_configuration.as_ref(),
@@ -133,17 +140,18 @@ macro_rules! rules_of {
 }
 
 /// Checks a Create.
-pub(super) fn check_create(request: &CreateAgentRuntimeRequest) -> Result<(), Error> {
-    rules_of!(request).check()
+pub(super) fn check_create(request: &CreateAgentRuntimeRequest, folders: &Folders) -> Result<(), Error> {
+    rules_of!(request, folders).check()
 }
 
 /// Checks an Update.
-pub(super) fn check_update(request: &UpdateAgentRuntimeRequest) -> Result<(), Error> {
-    rules_of!(request).check()
+pub(super) fn check_update(request: &UpdateAgentRuntimeRequest, folders: &Folders) -> Result<(), Error> {
+    rules_of!(request, folders).check()
 }
 
 /// What Create and Update have in common.
 struct Rules<'a> {
+    folders: &'a Folders,
     artifact: &'a AgentRuntimeArtifact,
     network: Option<&'a NetworkConfiguration>,
     authorizer: Option<&'a AuthorizerConfiguration>,
@@ -280,32 +288,32 @@ impl Rules<'_> {
 
     fn filesystems(&self, errors: &mut FieldErrors) {
         let mut mounts = HashSet::new();
-        let mut session_storages = 0;
+        let (mut session_storages, mut s3_files, mut efs) = (0, 0, 0);
         for (index, filesystem) in self.filesystems.iter().enumerate() {
             let path = format!("filesystemConfigurations.{}", index + 1);
             let (mount, problem) = match filesystem {
                 FilesystemConfiguration::SessionStorage(it) => {
                     session_storages += 1;
                     let problem = if self.with_capacity_provider {
-                        Some("With a capacity provider only capacityProviderVolume is valid")
+                        Some(ONLY_VOLUMES.to_owned())
                     } else if session_storages > 1 {
-                        Some("At most one sessionStorage configuration is allowed")
+                        Some("At most one sessionStorage configuration is allowed".to_owned())
                     } else {
                         None
                     };
                     (&it.mount_path, problem)
                 }
-                FilesystemConfiguration::S3FilesAccessPoint(it) => (
-                    &it.mount_path,
-                    Some("This server mounts no S3 Files access points; use sessionStorage"),
-                ),
-                FilesystemConfiguration::EfsAccessPoint(it) => (
-                    &it.mount_path,
-                    Some("This server mounts no EFS access points; use sessionStorage"),
-                ),
+                FilesystemConfiguration::S3FilesAccessPoint(it) => {
+                    s3_files += 1;
+                    (&it.mount_path, self.access_point(&it.access_point_arn, s3_files))
+                }
+                FilesystemConfiguration::EfsAccessPoint(it) => {
+                    efs += 1;
+                    (&it.mount_path, self.access_point(&it.access_point_arn, efs))
+                }
                 FilesystemConfiguration::CapacityProviderVolume(it) => {
                     let problem = (!self.with_capacity_provider)
-                        .then_some("capacityProviderVolume needs a capacity provider");
+                        .then(|| "capacityProviderVolume needs a capacity provider".to_owned());
                     (&it.mount_path, problem)
                 }
             };
@@ -315,6 +323,24 @@ impl Rules<'_> {
             if let Some(problem) = problem {
                 errors.push(path, problem);
             }
+        }
+    }
+
+    /// What is wrong with an access point that is so manieth of its kind.
+    fn access_point(&self, arn: &str, number: usize) -> Option<String> {
+        let is_in_vpc = self
+            .network
+            .is_some_and(|network| matches!(network.network_mode, NetworkMode::Vpc));
+        if self.with_capacity_provider {
+            Some(ONLY_VOLUMES.to_owned())
+        } else if number > MOST_ACCESS_POINTS {
+            Some(format!(
+                "At most {MOST_ACCESS_POINTS} access points of a kind are allowed"
+            ))
+        } else if !is_in_vpc {
+            Some("Access points need the network mode VPC".to_owned())
+        } else {
+            self.folders.refusal(arn)
         }
     }
 
@@ -401,7 +427,7 @@ mod tests {
             request[name] = value;
         }
         let request = serde_json::from_value(request).unwrap();
-        match check_create(&request) {
+        match check_create(&request, &Folders::default()) {
             Ok(()) => Vec::new(),
             Err(error) => error.fields().iter().map(|field| field.name.clone()).collect(),
         }

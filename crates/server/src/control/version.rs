@@ -188,6 +188,20 @@ impl VersionConfig {
         })
     }
 
+    /// The access points that its sessions mount: ARN and place of each.
+    pub fn access_points(&self) -> impl Iterator<Item = (&str, &str)> {
+        let filesystems = self.filesystem_configurations.as_deref().unwrap_or_default();
+        filesystems.iter().filter_map(|filesystem| {
+            let (arn, mount_path) = match filesystem {
+                FilesystemConfiguration::EfsAccessPoint(it) => (&it.access_point_arn, &it.mount_path),
+                FilesystemConfiguration::S3FilesAccessPoint(it) => (&it.access_point_arn, &it.mount_path),
+                FilesystemConfiguration::SessionStorage(_)
+                | FilesystemConfiguration::CapacityProviderVolume(_) => return None,
+            };
+            Some((arn.as_str(), mount_path.trim_end_matches('/')))
+        })
+    }
+
     /// The request that warms the agent up before its template is kept.
     pub fn warm_up(&self) -> Option<AgentHook> {
         let hook = self

@@ -31,6 +31,7 @@ use super::{caps, environment, hibernation, restore_hook};
 use crate::control::version::{AllowedPorts, VersionConfig};
 use crate::control::{arn, refusal};
 use crate::egress::EgressConfig;
+use crate::folders::Folders;
 use crate::roles::Roles;
 use crate::rollout::{Canary, Rollout};
 
@@ -93,6 +94,8 @@ pub struct RouteSettings {
     pub runtime_caps: Caps,
     /// What sandboxes may reach outside, unless a runtime's tags say less.
     pub egress: EgressConfig,
+    /// What agents can mount.
+    pub folders: Folders,
     /// The URL under which agents that have a role here reach this server, whatever else they reach.
     pub door_url: Option<String>,
 }
@@ -415,6 +418,7 @@ impl Routes {
             path: config.path().to_owned(),
             egress: Arc::new(self.settings.egress.rules(tags, config.subnets())),
             storage: config.session_storage().map(str::to_owned),
+            folders: self.settings.folders.of_version(config),
             template: (self.settings.snapshots && config.wants_template()).then(|| TemplateSpec {
                 made_for: format!(
                     "{}, version {}, {endpoint}",

@@ -10,6 +10,7 @@ use coracle_supervisor::{LogFiles, LogFilesConfig};
 use super::folder::DataFolder;
 use super::{ServeError, mebibytes};
 use crate::config::Config;
+use crate::folders::Folders;
 use crate::roles::Roles;
 use crate::s3::S3Side;
 
@@ -23,6 +24,8 @@ pub(super) struct Kept {
     /// Whose signatures count.
     pub(super) credentials: CredentialTable,
     pub(super) roles: Roles,
+    /// What agents mount.
+    pub(super) folders: Folders,
 }
 
 impl Kept {
@@ -48,6 +51,7 @@ impl Kept {
             logs: logs.map_err(|error| folder.unusable(error))?,
             credentials: credentials(config, folder)?,
             roles: Roles::new(&config.roles, session_keys),
+            folders: Folders::open(config, path)?,
         })
     }
 }

@@ -37,6 +37,7 @@ use crate::control::reconciler::Waker;
 use crate::data::{RouteSettings, Routes};
 use crate::directory::StoreDirectory;
 use crate::drivers::{self, DriverError};
+use crate::folders::MountsError;
 use crate::gateway::tls::TlsError;
 use crate::s3::S3OpenError;
 
@@ -78,6 +79,9 @@ pub enum ServeError {
     /// The driver.
     #[error("no sandbox could be made on this machine")]
     Driver(#[from] DriverError),
+    /// What agents mount.
+    #[error("the folders that agents mount cannot be offered")]
+    Mounts(#[from] MountsError),
     /// What an earlier server left.
     #[error("an earlier server's sandboxes could not be taken over or ended")]
     Adoption(#[from] AdoptionError),
@@ -162,6 +166,7 @@ fn routes(config: &Config, kept: &Kept, client_url: String) -> Routes {
         session_caps: (&config.caps.session).into(),
         runtime_caps: (&config.caps.runtime).into(),
         egress: config.egress.clone(),
+        folders: kept.folders.clone(),
         door_url: (config.sandbox.driver == DriverKind::Microvm).then(Link::server_url),
     };
     Routes::new(

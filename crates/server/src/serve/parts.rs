@@ -63,7 +63,7 @@ impl Parts {
             cors: Cors::new(&config.cors),
             rates: rates.clone(),
             operator_account: config.account.clone(),
-            control: ControlPlane::new(kept.store.clone(), waker.clone()),
+            control: ControlPlane::new(kept.store.clone(), waker.clone(), kept.folders.clone()),
             data: self.data_plane(rates, metrics.clone()),
             operator: OperatorApi {
                 supervisor: supervisor.clone(),

@@ -24,6 +24,7 @@ pub use coracle_egress::Identity;
 use coracle_egress::Rules;
 use coracle_guest_proto::Channel;
 use coracle_guest_proto::message::{StartAgent, StorageSource};
+use coracle_nfs::Folder;
 use coracle_types::{RuntimeKind, SandboxId, ServerProtocol, StorageId};
 pub use coracle_vmm::Swept;
 use jiff::Timestamp;
@@ -49,8 +50,28 @@ pub struct AgentSpec {
     pub egress: Arc<Rules>,
     /// Where its sessions find what they keep, if they keep anything.
     pub storage: Option<String>,
+    /// Folders of the host's that its sandboxes mount, with drivers that can.
+    pub folders: Vec<FolderMount>,
     /// Present when sessions are to be restored from a template (platform version `V2`), where the driver can.
     pub template: Option<TemplateSpec>,
+}
+
+/// A folder of the host's in a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderMount {
+    /// What the folder is known by to those who deploy.
+    pub name: String,
+    /// Where the agent finds it.
+    pub mount_path: String,
+    /// The folder; none while the operator does not offer it.
+    pub folder: Option<Arc<Folder>>,
+}
+
+impl FolderMount {
+    /// Whether nothing in it can be changed.
+    pub fn is_read_only(&self) -> bool {
+        self.folder.as_ref().is_some_and(|folder| folder.is_read_only())
+    }
 }
 
 /// What a version was deployed as.

@@ -20,8 +20,8 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, CodeProgram, Driver, Machine, MemoryUse, Origin, PrepareError,
-    Program, Start, StorageError, StorageUse, Swept, launch,
+    AgentSpec, BootError, BootPhase, Booted, CodeProgram, Driver, FolderMount, Machine, MemoryUse, Origin,
+    PrepareError, Program, Start, StorageError, StorageUse, Swept, launch,
 };
 use crate::driver::storage::StorageFolders;
 
@@ -117,6 +117,7 @@ impl ProcessDriver {
             snapshot: None,
             network: None,
             storage: None,
+            folders: Vec::new(),
         })
     }
 }
@@ -205,8 +206,14 @@ impl Driver for ProcessDriver {
     }
 }
 
-/// The code of an agent; a child process has no file system of its own to put an image into.
+/// The code of an agent; a child process has no file system of its own to put an image into, or to mount folders in.
 fn code_of(agent: &AgentSpec) -> Result<&CodeProgram, String> {
+    if let Some(FolderMount { name, .. }) = agent.folders.first() {
+        return Err(format!(
+            "The process driver mounts nothing, and the agent needs {name}; use the microvm driver (coracle serve --driver \
+             microvm)"
+        ));
+    }
     match &agent.program {
         Program::Code(program) => Ok(program),
         Program::Image(_) => Err(

@@ -131,6 +131,7 @@ fn spec(environment: &[(&str, &str)]) -> Arc<SessionSpec> {
             path: "/invocations".to_owned(),
             egress: Default::default(),
             storage: None,
+            folders: Vec::new(),
             template: None,
         },
         role: None,

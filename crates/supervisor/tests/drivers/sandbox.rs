@@ -75,6 +75,7 @@ pub(crate) fn agent(folder: &Path, runtime: RuntimeKind) -> (CodeStore, AgentSpe
         path: "/invocations".into(),
         egress: Default::default(),
         storage: None,
+        folders: Vec::new(),
         template: None,
     };
     (store, spec)

@@ -102,7 +102,7 @@ impl Microvms {
             base: &loaded.base,
             architecture: platform.architecture,
             kernel: &platform.kernel,
-            initramfs: &platform.initramfs,
+            initramfs: self.initramfs(platform, agent).await?,
             qemu_version: &platform.qemu_version,
             processor: &platform.processor,
             accelerator: match platform.accelerator {
@@ -122,6 +122,11 @@ impl Microvms {
                 .map(|warm_up| (warm_up.port, warm_up.path.as_str())),
             hook: program::RESUME_HOOK,
             has_storage: agent.storage.is_some(),
+            folders: agent
+                .folders
+                .iter()
+                .map(|mount| (&*mount.name, &*mount.mount_path, mount.is_read_only()))
+                .collect(),
         };
         Ok(ingredients.key()?)
     }

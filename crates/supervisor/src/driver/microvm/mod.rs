@@ -41,7 +41,7 @@ use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
-use coracle_egress::{Door, Egress, Link, MAX_PACKET, NameServers};
+use coracle_egress::{Door, Egress, Link, MAX_PACKET, NameServers, Reach};
 use coracle_types::{Architecture, SandboxId, StorageId};
 use coracle_vmm::{
     Accelerator, Access, Disk, JailError, JailSettings, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
@@ -59,8 +59,8 @@ use self::storage::StorageDisks;
 use self::template::{Template, TemplateStore};
 pub use self::template::{TemplateInfo, templates};
 use super::{
-    AgentSpec, BootError, BootPhase, Booted, Driver, Note, Origin, PrepareError, Serving, Start, StorageUse,
-    Swept,
+    AgentSpec, BootError, BootPhase, Booted, Driver, FolderMount, Note, Origin, PrepareError, Serving, Start,
+    StorageUse, Swept,
 };
 
 const SCRATCH_DISK: &str = "scratch";
@@ -251,6 +251,7 @@ impl Microvms {
         &self,
         sandbox: SandboxId,
         platform: &Platform,
+        initramfs: &Path,
         disks: Disks,
         folder: &Path,
         source: &Source<'_>,
@@ -276,7 +277,7 @@ impl Microvms {
             memory_mib: self.config.memory_mib,
             memory,
             kernel: platform.kernel.clone(),
-            initramfs: platform.initramfs.clone(),
+            initramfs: initramfs.to_owned(),
             kernel_arguments: kernel_arguments.clone(),
             disks: disks
                 .program
@@ -317,7 +318,9 @@ impl Microvms {
                 .await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
             passed(BootPhase::Disks);
-            let machine = self.machine(sandbox, platform, disks, &folder, &source);
+            let initramfs = self.initramfs(platform, agent).await;
+            let initramfs = initramfs.map_err(|error| failed(BootPhase::Disks)(error.into()))?;
+            let machine = self.machine(sandbox, platform, initramfs, disks, &folder, &source);
             let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
             let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
             let network = self.network(&mut vm, agent, self.remark(platform)).await;
@@ -407,12 +410,13 @@ impl Microvms {
         let cable = vm.network().await?;
         let (noting, notices) = coracle_egress::notices();
         remark.into_iter().for_each(|remark| noting.give(remark));
-        let (rules, name_servers) = (Arc::clone(&agent.egress), self.config.name_servers.clone());
-        let door = self.config.door.clone();
-        Ok((
-            coracle_egress::serve(cable, rules, name_servers, door, noting),
-            notices,
-        ))
+        let reach = Reach {
+            rules: Arc::clone(&agent.egress),
+            servers: self.config.name_servers.clone(),
+            door: self.config.door.clone(),
+            folders: agent.folders.iter().map(|mount| mount.folder.clone()).collect(),
+        };
+        Ok((coracle_egress::serve(cable, reach, noting), notices))
     }
 
     fn booted(
@@ -533,6 +537,7 @@ impl Driver for MicrovmDriver {
     }
 
     async fn prepare(&self, agent: &AgentSpec) -> Result<(), PrepareError> {
+        offered(agent).map_err(PrepareError::Refused)?;
         let this = &self.0;
         let (config, program) = (this.config.clone(), agent.program.clone());
         let made = blocking(move || Ok::<_, io::Error>(program::prepare(&config, &program)));
@@ -549,6 +554,10 @@ impl Driver for MicrovmDriver {
     }
 
     async fn boot(&self, sandbox: SandboxId, agent: &AgentSpec) -> Result<Booted, BootError> {
+        offered(agent).map_err(|missing| BootError {
+            phase: BootPhase::Disks,
+            source: missing.into(),
+        })?;
         let this = &self.0;
         let mut origin = Origin::Booted;
         if let Some(template) = &agent.template {
@@ -663,6 +672,16 @@ impl Driver for MicrovmDriver {
 
     async fn storage_use(&self) -> Result<StorageUse, io::Error> {
         self.0.storages.folders.used_async().await
+    }
+}
+
+/// Whether all is there that new machines of the agent mount.
+fn offered(agent: &AgentSpec) -> Result<(), String> {
+    match agent.folders.iter().find(|mount| mount.folder.is_none()) {
+        None => Ok(()),
+        Some(FolderMount { name, .. }) => Err(format!(
+            "this server no longer has a folder for the access point {name}; its operator can name one in [mounts]"
+        )),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use coracle_artifact::images::MICROVM_MODULES;
+use coracle_artifact::images::{FOLDER_MODULES, MICROVM_MODULES};
 use coracle_artifact::scratch::{Lasting, ScratchTemplate};
 use coracle_types::Architecture;
 use coracle_vmm::{Accelerator, Jail, KvmProbe, KvmVerdict};
@@ -26,8 +26,11 @@ pub(super) struct Platforms {
 pub(super) struct Platform {
     pub(super) architecture: Architecture,
     pub(super) qemu: PathBuf,
+    guest: PathBuf,
     pub(super) kernel: PathBuf,
     pub(super) initramfs: PathBuf,
+    /// For machines that mount folders of the host's, once there is one.
+    initramfs_for_folders: OnceCell<PathBuf>,
     pub(super) scratch: ScratchTemplate,
     pub(super) accelerator: Accelerator,
     pub(super) jail: Jail,
@@ -101,8 +104,10 @@ impl Microvms {
         Ok(Platform {
             architecture,
             qemu: programs.qemu.clone(),
+            guest: programs.guest.clone(),
             kernel,
             initramfs,
+            initramfs_for_folders: OnceCell::new(),
             scratch,
             accelerator,
             jail,
@@ -110,6 +115,29 @@ impl Microvms {
             qemu_version: String::from_utf8_lossy(&version.stdout).into_owned(),
             processor: processor(&tokio::fs::read_to_string("/proc/cpuinfo").await?),
         })
+    }
+
+    /// The initramfs of the agent's machines: modules cost time and memory, so only those that are needed are in it.
+    pub(super) async fn initramfs<'a>(
+        &self,
+        platform: &'a Platform,
+        agent: &AgentSpec,
+    ) -> Result<&'a Path, MicrovmError> {
+        if agent.folders.is_empty() {
+            return Ok(&platform.initramfs);
+        }
+        let (config, architecture) = (self.config.clone(), platform.architecture);
+        let guest = platform.guest.clone();
+        let made = platform.initramfs_for_folders.get_or_try_init(|| {
+            blocking(move || {
+                let kernel = config.images.kernel(architecture)?;
+                let wanted: Vec<&str> = MICROVM_MODULES.iter().chain(&FOLDER_MODULES).copied().collect();
+                let modules = kernel.modules(&wanted)?;
+                let folder = config.data_dir.join("initramfs");
+                Ok::<_, MicrovmError>(coracle_artifact::initramfs(&folder, &guest, &modules)?)
+            })
+        });
+        Ok(made.await?)
     }
 
     async fn find_jail(&self, qemu: &Path) -> Result<Jail, MicrovmError> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::sandbox::{AGENT_ID, AGENT_USER, CODE_FOLDER};
 use coracle_egress::Link;
-use coracle_guest_proto::message::{Network, RootFilesystem, SnapshotHook, StartAgent, User};
+use coracle_guest_proto::message::{MountedFolder, Network, RootFilesystem, SnapshotHook, StartAgent, User};
 use coracle_types::{Architecture, Language, RuntimeKind, SandboxId};
 use coracle_vmm::{Access, Disk};
 
@@ -66,10 +66,20 @@ pub(super) fn prepare(config: &MicrovmConfig, program: &Program) -> Result<(), P
 
 /// Finds the disks of the agent's program.
 pub(super) fn load(config: &MicrovmConfig, agent: &AgentSpec) -> Result<Loaded, Cause> {
-    match &agent.program {
+    let mut loaded = match &agent.program {
         Program::Code(program) => load_code(config, program, &agent.environment),
         Program::Image(program) => load_image(config, program, &agent.environment),
-    }
+    }?;
+    loaded.start.folders = (Link::FOLDER_PORT..)
+        .zip(&agent.folders)
+        .map(|(port, mount)| MountedFolder {
+            server: Link::GATEWAY,
+            port,
+            mount_path: mount.mount_path.clone(),
+            read_only: mount.is_read_only(),
+        })
+        .collect();
+    Ok(loaded)
 }
 
 fn load_image(
@@ -184,6 +194,7 @@ fn start(
             gateway: Link::GATEWAY,
         }),
         storage: None,
+        folders: Vec::new(),
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) struct Ingredients<'a> {
     pub(super) hook: &'a str,
     /// Whether there is a disk for what sessions find again.
     pub(super) has_storage: bool,
+    /// Name and place of each folder of the host's, and whether it is mounted read-only; not what is in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) folders: Vec<(&'a str, &'a str, bool)>,
 }
 
 impl Ingredients<'_> {

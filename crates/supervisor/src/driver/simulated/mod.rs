@@ -241,6 +241,7 @@ impl Driver for SimulatedDriver {
             snapshot: None,
             network: None,
             storage: None,
+            folders: Vec::new(),
         };
         let restored = agent.template.is_some() && agent.environment.contains_key("SIMULATED_RESTORE");
         let (start, origin) = if restored {
