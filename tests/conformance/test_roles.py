@@ -238,7 +238,7 @@ def test_refused_requests_of_a_role_do_not_use_up_its_account_s_rates(own_server
     assert server.aws().control.list_agent_runtimes()["agentRuntimes"]
 
 
-def test_who_may_make_runtimes_may_not_give_them_any_role_code_or_tag(server: Server, aws: Aws) -> None:
+def test_who_may_make_runtimes_may_not_give_them_any_role_code_folder_or_tag(server: Server, aws: Aws) -> None:
     maker = agent_of(server, MAKER)
     wanted = {"agentRuntimeName": new_name(), "roleArn": EVERYTHING, "agentRuntimeArtifact": aws.artifact()}
     refused = said(lambda: maker.control.create_agent_runtime(**wanted))
@@ -250,9 +250,16 @@ def test_who_may_make_runtimes_may_not_give_them_any_role_code_or_tag(server: Se
     versioned = {"code": {"s3": {"bucket": "some-bucket", "prefix": "code.zip", "versionId": "version-1"}}}
     wanted_code = {"codeConfiguration": versioned | {"runtime": "PYTHON_3_13", "entryPoint": ["main.py"]}}
     passing = wanted | {"agentRuntimeArtifact": wanted_code, "roleArn": NOTHING}
+    passer = agent_of(server, PASSER)
     assert "s3:GetObjectVersion on resource: arn:aws:s3:::some-bucket/code.zip" in said(
-        lambda: agent_of(server, PASSER).control.create_agent_runtime(**passing)
+        lambda: passer.control.create_agent_runtime(**passing)
     )
+    shared = f"arn:aws:elasticfilesystem:us-east-1:{ACCOUNT}:access-point/fsap-0123456789abcdef0"
+    mounts = [{"efsAccessPoint": {"accessPointArn": shared, "mountPath": "/mnt/shared"}}]
+    mounting = f"elasticfilesystem:ClientMount on resource: {shared}"
+    assert mounting in said(lambda: passer.control.create_agent_runtime(**wanted, filesystemConfigurations=mounts))
+    update |= {"filesystemConfigurations": mounts}
+    assert mounting in said(lambda: passer.control.update_agent_runtime(agentRuntimeId=runtime, **update))
     made = agent_of(server, EVERYTHING).control.create_agent_runtime(**wanted)
     assert aws.settled(made["agentRuntimeId"])["status"] == "READY"
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use coracle_nfs::{Folder, FolderError, FolderKey, FolderSettings};
 use coracle_supervisor::driver::FolderMount;
+use coracle_types::AccountId;
 use serde::Deserialize;
 
 use crate::config::{Config, DriverKind};
@@ -86,13 +87,17 @@ impl Folders {
         })))
     }
 
-    /// Why no version can be deployed with this access point, if none can.
-    pub(crate) fn refusal(&self, access_point: &str) -> Option<String> {
+    /// Why no version of this account can be deployed with this access point, if none can.
+    pub(crate) fn refusal(&self, access_point: &str, account: &AccountId) -> Option<String> {
         if self.0.are_processes {
             return Some(
                 "The process driver mounts nothing; access points need a server with the microvm driver"
                     .to_owned(),
             );
+        }
+        // The fifth part of an ARN is whose the resource is.
+        if access_point.split(':').nth(4) != Some(account.as_str()) {
+            return Some("An access point is mounted by agents of its own account only".to_owned());
         }
         (!self.0.folders.contains_key(access_point)).then(|| {
             format!(
@@ -157,9 +162,24 @@ mod tests {
 
     #[test]
     fn an_access_point_needs_a_folder_and_a_driver_that_mounts() {
-        let folders = opened("").unwrap();
-        assert!(folders.refusal(ACCESS_POINT).unwrap().contains("[mounts."));
-        let folders = opened("sandbox.driver = \"process\"").unwrap();
-        assert!(folders.refusal(ACCESS_POINT).unwrap().contains("microvm"));
+        let account = "000000000000".parse().unwrap();
+        let refusal = |config| opened(config).unwrap().refusal(ACCESS_POINT, &account);
+        assert!(refusal("").unwrap().contains("[mounts."));
+        assert!(
+            refusal("sandbox.driver = \"process\"")
+                .unwrap()
+                .contains("microvm")
+        );
+    }
+
+    #[test]
+    fn an_access_point_is_its_own_accounts_alone() {
+        let refusal = |account: &str| {
+            let account = account.parse().unwrap();
+            Folders::default().refusal(ACCESS_POINT, &account).unwrap()
+        };
+        assert!(refusal("000000000000").contains("[mounts."));
+        // Who is another learns nothing of what is there.
+        assert!(refusal("111111111111").contains("its own account"));
     }
 }

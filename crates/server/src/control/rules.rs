@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use coracle_types::limits;
+use coracle_types::{AccountId, limits};
 use coracle_wire::control::{
     AgentRuntimeArtifact, AllowedPort, AuthorizerConfiguration, ClaimMatchOperatorType,
     CreateAgentRuntimeRequest, CustomJWTAuthorizerConfiguration, FilesystemConfiguration,
@@ -122,8 +122,9 @@ const RESTRICTED_PREFIXES: &[&str] = &["access-control-", "sec-websocket-"];
 
 /// The rules over a Create or an Update, which name their common members alike.
 macro_rules! rules_of {
-    ($request:expr, $folders:expr) => {
+    ($request:expr, $account:expr, $folders:expr) => {
         Rules {
+            account: $account,
             folders: $folders,
             artifact: &$request.agent_runtime_artifact,
             network: $request.network_configuration.as_ref(),
@@ -140,17 +141,26 @@ macro_rules! rules_of {
 }
 
 /// Checks a Create.
-pub(super) fn check_create(request: &CreateAgentRuntimeRequest, folders: &Folders) -> Result<(), Error> {
-    rules_of!(request, folders).check()
+pub(super) fn check_create(
+    request: &CreateAgentRuntimeRequest,
+    account: &AccountId,
+    folders: &Folders,
+) -> Result<(), Error> {
+    rules_of!(request, account, folders).check()
 }
 
 /// Checks an Update.
-pub(super) fn check_update(request: &UpdateAgentRuntimeRequest, folders: &Folders) -> Result<(), Error> {
-    rules_of!(request, folders).check()
+pub(super) fn check_update(
+    request: &UpdateAgentRuntimeRequest,
+    account: &AccountId,
+    folders: &Folders,
+) -> Result<(), Error> {
+    rules_of!(request, account, folders).check()
 }
 
 /// What Create and Update have in common.
 struct Rules<'a> {
+    account: &'a AccountId,
     folders: &'a Folders,
     artifact: &'a AgentRuntimeArtifact,
     network: Option<&'a NetworkConfiguration>,
@@ -340,7 +350,7 @@ impl Rules<'_> {
         } else if !is_in_vpc {
             Some("Access points need the network mode VPC".to_owned())
         } else {
-            self.folders.refusal(arn)
+            self.folders.refusal(arn, self.account)
         }
     }
 
@@ -427,7 +437,7 @@ mod tests {
             request[name] = value;
         }
         let request = serde_json::from_value(request).unwrap();
-        match check_create(&request, &Folders::default()) {
+        match check_create(&request, &"000000000000".parse().unwrap(), &Folders::default()) {
             Ok(()) => Vec::new(),
             Err(error) => error.fields().iter().map(|field| field.name.clone()).collect(),
         }

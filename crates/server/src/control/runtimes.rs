@@ -25,7 +25,7 @@ impl ControlPlane {
         mut input: CreateAgentRuntimeRequest,
     ) -> Result<CreateAgentRuntimeResponse, Error> {
         caller.require_to_create(&input)?;
-        rules::check_create(&input, &self.folders)?;
+        rules::check_create(&input, &caller.account, &self.folders)?;
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();
         let idempotency = client_token.as_deref().map(|token| Idempotency {
@@ -61,7 +61,7 @@ impl ControlPlane {
         mut input: UpdateAgentRuntimeRequest,
     ) -> Result<UpdateAgentRuntimeResponse, Error> {
         caller.require_to_update(&input)?;
-        rules::check_update(&input, &self.folders)?;
+        rules::check_update(&input, &caller.account, &self.folders)?;
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();
         let idempotency = client_token.as_deref().map(|token| Idempotency {

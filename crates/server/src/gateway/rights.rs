@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use coracle_auth::policy::{ACTIONS, SERVICE_PREFIX};
 use coracle_types::InvocationTarget;
 use coracle_wire::control::{
-    AgentRuntimeArtifact, Buffered as Control, Code, CreateAgentRuntimeRequest, UpdateAgentRuntimeRequest,
+    AgentRuntimeArtifact, Buffered as Control, Code, CreateAgentRuntimeRequest, FilesystemConfiguration,
+    UpdateAgentRuntimeRequest,
 };
 use coracle_wire::data::{Buffered as Data, Streaming};
 use coracle_wire::{Error, OPERATIONS, OperationId, Route, RouteError, Service, match_path};
@@ -25,6 +26,8 @@ use crate::s3;
 
 const PASS_ROLE: &str = "iam:PassRole";
 const TAG: &str = "bedrock-agentcore:TagResource";
+const MOUNT_EFS: &str = "elasticfilesystem:ClientMount";
+const MOUNT_S3_FILES: &str = "s3files:ClientMount";
 
 /// Why an action is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +49,7 @@ pub(crate) fn actions() -> impl Iterator<Item = String> {
     control
         .chain(ACTIONS)
         .map(|name| format!("{SERVICE_PREFIX}{name}"))
-        .chain([PASS_ROLE].map(str::to_owned))
+        .chain([PASS_ROLE, MOUNT_EFS, MOUNT_S3_FILES].map(str::to_owned))
         .chain(s3::ACTIONS.map(str::to_owned))
 }
 
@@ -159,9 +162,11 @@ impl Caller {
         ))
     }
 
-    /// Whether it may make a runtime like this, which then may do what its role may, runs that code, and has those tags.
+    /// Whether it may make a runtime like this, which then may do what its role may, runs that code, has those folders, and
+    /// has those tags.
     pub(crate) fn require_to_create(&self, input: &CreateAgentRuntimeRequest) -> Result<(), Error> {
         self.require_to_tag(input.tags.as_ref(), "*")?;
+        self.require_to_mount(input.filesystem_configurations.as_deref())?;
         self.require_to_run(&input.role_arn, &input.agent_runtime_artifact)
     }
 
@@ -184,7 +189,21 @@ impl Caller {
 
     /// As [`Self::require_to_create`], for a new version.
     pub(crate) fn require_to_update(&self, input: &UpdateAgentRuntimeRequest) -> Result<(), Error> {
+        self.require_to_mount(input.filesystem_configurations.as_deref())?;
         self.require_to_run(&input.role_arn, &input.agent_runtime_artifact)
+    }
+
+    fn require_to_mount(&self, filesystems: Option<&[FilesystemConfiguration]>) -> Result<(), Error> {
+        for filesystem in filesystems.unwrap_or_default() {
+            let (action, access_point) = match filesystem {
+                FilesystemConfiguration::EfsAccessPoint(it) => (MOUNT_EFS, &it.access_point_arn),
+                FilesystemConfiguration::S3FilesAccessPoint(it) => (MOUNT_S3_FILES, &it.access_point_arn),
+                FilesystemConfiguration::SessionStorage(_)
+                | FilesystemConfiguration::CapacityProviderVolume(_) => continue,
+            };
+            self.require(action, std::slice::from_ref(access_point))?;
+        }
+        Ok(())
     }
 
     fn require_to_run(&self, role: &str, artifact: &AgentRuntimeArtifact) -> Result<(), Error> {
