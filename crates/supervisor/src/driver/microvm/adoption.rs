@@ -15,7 +15,8 @@ use coracle_types::SandboxId;
 use coracle_vmm::Vm;
 
 use super::hibernation::Identity;
-use super::{Cause, Microvms, PoweredOn, blocking};
+use super::power::PoweredOn;
+use super::{Cause, Microvms, blocking};
 use crate::driver::{AgentSpec, Note};
 
 const IDENTITY_FILE: &str = "identity.json";

@@ -20,9 +20,10 @@ use coracle_types::SandboxId;
 use coracle_vmm::Accelerator;
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 
+use super::power::{PoweredOn, Source};
 use super::readiness::{self, NotReady};
 use super::template::{Draft, Ingredients, Template};
-use super::{Cause, Microvms, PoweredOn, SCRATCH_FILE, Source, blocking, program};
+use super::{Cause, Microvms, SCRATCH_FILE, blocking, program};
 use crate::driver::{AgentSpec, PrepareError, TemplateSpec};
 
 /// How long a guest may take to notice that its host has left. It takes milliseconds unless the host is overloaded.

@@ -26,43 +26,40 @@ mod hibernation;
 mod machine;
 mod making;
 mod platform;
+mod power;
 mod program;
 mod readiness;
 mod storage;
 mod template;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io};
 
 use async_trait::async_trait;
 use coracle_artifact::code::CodeStore;
 use coracle_artifact::images::{ImageError, ImageStore};
 use coracle_artifact::oci::OciStore;
-use coracle_artifact::scratch::{ScratchError, ScratchTemplate};
-use coracle_egress::{Door, Egress, Link, MAX_PACKET, NameServers, Reach};
+use coracle_artifact::scratch::ScratchError;
+use coracle_egress::{Door, NameServers};
 use coracle_types::{Architecture, SandboxId, StorageId};
-use coracle_vmm::{
-    Accelerator, Access, Disk, JailError, JailSettings, MachineConfig, Memory, NetworkCard, ProbeError, Vm,
-    VmError,
-};
-use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use coracle_vmm::{Accelerator, JailError, JailSettings, ProbeError};
 
-use self::hibernation::{Hibernated, HibernationStore, Identity};
+use self::hibernation::{HibernationStore, Identity};
 use self::machine::{Keepsake, Microvm};
 use self::making::Making;
-use self::platform::{Platform, Platforms};
-use self::program::Loaded;
+use self::platform::Platforms;
+use self::power::{PoweredOn, Source};
 use self::storage::StorageDisks;
-use self::template::{Template, TemplateStore};
+use self::template::TemplateStore;
 pub use self::template::{TemplateInfo, templates};
 use super::{
     AgentSpec, BootError, BootPhase, Booted, Driver, FolderMount, Note, Origin, PrepareError, Serving, Start,
     StorageUse, Swept,
 };
 
+/// The serial of a machine's private disk.
 const SCRATCH_DISK: &str = "scratch";
 /// A machine's private disk in its folder.
 const SCRATCH_FILE: &str = "scratch.ext4";
@@ -174,15 +171,6 @@ impl fmt::Debug for Microvms {
     }
 }
 
-/// The files of one machine's disks.
-struct Disks {
-    /// What the machine runs.
-    program: Vec<Disk>,
-    scratch: PathBuf,
-    /// For what the session finds again, if it keeps anything.
-    storage: Option<Disk>,
-}
-
 impl MicrovmDriver {
     /// A driver with these settings. Looks at nothing yet.
     pub fn new(config: MicrovmConfig) -> Self {
@@ -211,143 +199,6 @@ impl MicrovmDriver {
 }
 
 impl Microvms {
-    /// The agent's program, whose disks are made where they are missing.
-    async fn load(&self, agent: &AgentSpec) -> Result<Loaded, Cause> {
-        let (config, agent) = (self.config.clone(), agent.clone());
-        blocking(move || program::load(&config, &agent)).await
-    }
-
-    /// The disks of a machine that runs this program. Memory that it is restored from is linked beside.
-    async fn disks(
-        &self,
-        program: Vec<Disk>,
-        agent: &AgentSpec,
-        folder: &Path,
-        origins: Origins,
-    ) -> Result<Disks, Cause> {
-        let (folder, storages) = (folder.to_owned(), Arc::clone(&self.storages));
-        let has_storage = agent.storage.is_some();
-        blocking(move || {
-            std::fs::create_dir_all(&folder)?;
-            let disks = Disks {
-                program,
-                scratch: folder.join(SCRATCH_FILE),
-                storage: match origins.storage {
-                    Some(storage) => Some(storages.link(storage, &folder)?),
-                    None if has_storage => Some(storage::blank(&folder)?),
-                    None => None,
-                },
-            };
-            origins.scratch.copy_to(&disks.scratch)?;
-            if let Some(memory) = origins.memory {
-                std::fs::hard_link(memory, folder.join(MEMORY_FILE))?;
-            }
-            Ok(disks)
-        })
-        .await
-    }
-
-    fn machine(
-        &self,
-        sandbox: SandboxId,
-        platform: &Platform,
-        initramfs: &Path,
-        disks: Disks,
-        folder: &Path,
-        source: &Source<'_>,
-    ) -> MachineConfig {
-        let linked = folder.join(MEMORY_FILE);
-        let scratch = Disk {
-            serial: SCRATCH_DISK.to_owned(),
-            path: disks.scratch,
-            access: Access::Private,
-        };
-        let (memory, kernel_arguments) = match source {
-            Source::Boot => (Memory::Fresh, &platform.kernel_arguments),
-            Source::Record(path) => (Memory::Recorded((*path).to_owned()), &platform.kernel_arguments),
-            Source::Template(template) => (Memory::Restored(linked), &template.kernel_arguments),
-            Source::Hibernated(machine) => (Memory::Woken(linked), &machine.identity.kernel_arguments),
-        };
-        MachineConfig {
-            sandbox,
-            architecture: platform.architecture,
-            qemu: platform.qemu.clone(),
-            accelerator: platform.accelerator,
-            vcpus: self.config.vcpus,
-            memory_mib: self.config.memory_mib,
-            memory,
-            kernel: platform.kernel.clone(),
-            initramfs: initramfs.to_owned(),
-            kernel_arguments: kernel_arguments.clone(),
-            disks: disks
-                .program
-                .into_iter()
-                .chain([scratch])
-                .chain(disks.storage)
-                .collect(),
-            network: Some(NetworkCard {
-                address: Link::GUEST_CARD,
-                mtu: MAX_PACKET,
-            }),
-        }
-    }
-
-    /// Runs a machine until its guest can be spoken to. What was begun is undone when that fails.
-    async fn power_on(
-        &self,
-        sandbox: SandboxId,
-        agent: &AgentSpec,
-        source: Source<'_>,
-    ) -> Result<PoweredOn, BootError> {
-        let mut timing = Vec::new();
-        let mut begun = Instant::now();
-        let mut passed = |phase| {
-            timing.push((phase, begun.elapsed()));
-            begun = Instant::now();
-        };
-        let failed = |phase| move |source: Cause| BootError { phase, source };
-        let folder = self.sandboxes().join(sandbox.to_string());
-        let loaded = self.load(agent).await.map_err(failed(BootPhase::Disks))?;
-        let platform = self
-            .platform(loaded.architecture)
-            .await
-            .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
-        let powering_on = async {
-            let disks = self
-                .disks(loaded.disks, agent, &folder, source.origins(platform))
-                .await;
-            let disks = disks.map_err(failed(BootPhase::Disks))?;
-            passed(BootPhase::Disks);
-            let initramfs = self.initramfs(platform, agent).await;
-            let initramfs = initramfs.map_err(|error| failed(BootPhase::Disks)(error.into()))?;
-            let machine = self.machine(sandbox, platform, initramfs, disks, &folder, &source);
-            let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
-            let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
-            let network = self.network(&mut vm, agent, self.remark(platform)).await;
-            let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
-            passed(BootPhase::Machine);
-            let waking = |error: Cause| failed(BootPhase::Kernel)(error);
-            bring_back(&mut vm, &source).await.map_err(waking)?;
-            let channel = vm.channel(self.config.boot_timeout).await;
-            let channel = channel.map_err(|error| waking(error.into()))?;
-            passed(BootPhase::Kernel);
-            Ok((vm, channel, egress, notices))
-        };
-        let powered_on = powering_on.await;
-        if powered_on.is_err() {
-            // What cannot be removed now is removed by the next sweep.
-            tokio::fs::remove_dir_all(&folder).await.ok();
-        }
-        let (vm, channel, egress, notices) = powered_on?;
-        Ok(PoweredOn {
-            vm,
-            channel,
-            egress,
-            notices,
-            timing,
-        })
-    }
-
     /// A machine restored from the agent's template, if there is one that can be.
     async fn restore(
         &self,
@@ -400,25 +251,6 @@ impl Microvms {
         Ok((powered_on, machine.identity))
     }
 
-    /// Plugs a machine's network card in. Also returns what its log is to be told of it.
-    async fn network(
-        &self,
-        vm: &mut Vm,
-        agent: &AgentSpec,
-        remark: Option<String>,
-    ) -> Result<(Egress, mpsc::Receiver<String>), VmError> {
-        let cable = vm.network().await?;
-        let (noting, notices) = coracle_egress::notices();
-        remark.into_iter().for_each(|remark| noting.give(remark));
-        let reach = Reach {
-            rules: Arc::clone(&agent.egress),
-            servers: self.config.name_servers.clone(),
-            door: self.config.door.clone(),
-            folders: agent.folders.iter().map(|mount| mount.folder.clone()).collect(),
-        };
-        Ok((coracle_egress::serve(cable, reach, noting), notices))
-    }
-
     fn booted(
         &self,
         sandbox: SandboxId,
@@ -459,68 +291,6 @@ impl Microvms {
     fn sandboxes(&self) -> PathBuf {
         self.config.data_dir.join("sandboxes")
     }
-}
-
-/// What a machine begins with.
-enum Source<'a> {
-    Boot,
-    /// As `Boot`, with its memory kept in this file.
-    Record(&'a Path),
-    Template(&'a Template),
-    Hibernated(&'a Hibernated),
-}
-
-/// What is copied or linked into a machine's folder.
-struct Origins {
-    scratch: ScratchTemplate,
-    memory: Option<PathBuf>,
-    /// What is mounted in it already.
-    storage: Option<StorageId>,
-}
-
-impl Source<'_> {
-    fn origins(&self, platform: &Platform) -> Origins {
-        match self {
-            Self::Template(template) => Origins {
-                scratch: ScratchTemplate::at(template.scratch()),
-                memory: Some(template.memory()),
-                storage: None,
-            },
-            Self::Hibernated(machine) => Origins {
-                scratch: ScratchTemplate::at(machine.scratch()),
-                memory: Some(machine.memory()),
-                storage: machine.identity.storage,
-            },
-            Self::Boot | Self::Record(_) => Origins {
-                scratch: platform.scratch.clone(),
-                memory: None,
-                storage: None,
-            },
-        }
-    }
-}
-
-/// Gives a machine the state it goes on from, if there is one.
-async fn bring_back(vm: &mut Vm, source: &Source<'_>) -> Result<(), Cause> {
-    match source {
-        Source::Boot | Source::Record(_) => {}
-        Source::Template(template) => vm.restore(&tokio::fs::read(template.state()).await?).await?,
-        Source::Hibernated(machine) => {
-            let state = tokio::fs::read(machine.state()).await?;
-            vm.wake(&state, machine.pages()).await?;
-        }
-    }
-    Ok(())
-}
-
-/// A machine whose guest can be spoken to.
-struct PoweredOn {
-    vm: Vm,
-    channel: UnixStream,
-    egress: Egress,
-    /// What its log is to be told of its network.
-    notices: mpsc::Receiver<String>,
-    timing: Vec<(BootPhase, Duration)>,
 }
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
