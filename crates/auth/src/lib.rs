@@ -30,6 +30,7 @@ pub use credentials::{AccessKeyId, Credential, CredentialTable, InvalidAccessKey
 pub use credentials_file::{CredentialsFileError, load_or_create, read};
 pub use error::AuthError;
 pub use request::{Payload, SigV4Request};
+pub use secret_file::load_or_create_key;
 pub use verify::BodyCheck;
 
 #[cfg(test)]

@@ -2,8 +2,14 @@
 //! each is written under another name, synced and then linked to its own name.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+use rand::RngExt;
+use secrecy::SecretBox;
+
+/// Bytes of a key.
+pub(crate) const KEY: usize = 32;
 
 /// Makes the file with this content.
 ///
@@ -23,4 +29,22 @@ pub(crate) fn create_once(path: &Path, content: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// The key in the file at `path`, in hexadecimal digits; the file is made with a new key if it does not exist.
+///
+/// # Errors
+/// When the file holds something else, or on any error of the disk.
+pub fn load_or_create_key(path: &Path) -> io::Result<SecretBox<[u8; KEY]>> {
+    let new: [u8; KEY] = rand::rng().random();
+    match create_once(path, hex::encode(new).as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let mut text = String::new();
+    File::open(path)?.take(1024).read_to_string(&mut text)?;
+    let mut key = Box::new([0; KEY]);
+    hex::decode_to_slice(text.trim(), &mut *key)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(SecretBox::new(key))
 }

@@ -12,8 +12,7 @@
 //! still is there is for whoever reads it to find out. Removing the key's file makes all of them invalid.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,16 +21,13 @@ use base64::engine::general_purpose::STANDARD;
 use coracle_types::{RoleArn, SessionKey};
 use hmac::Mac;
 use jiff::Timestamp;
-use rand::RngExt;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::secret_file::create_once;
+use crate::secret_file::{KEY, load_or_create_key};
 use crate::verify::keyed;
 use crate::{AccessKeyId, AuthError, KeyPair};
 
-/// Bytes of the server's key, and of each code it makes.
-const KEY: usize = 32;
 /// Bytes of a secret; 40 characters in base64, as AWS's.
 const SECRET: usize = 30;
 /// Longest session token that is read.
@@ -42,7 +38,7 @@ const OF_SECRETS: &[u8] = b"secret\0";
 
 /// Makes and reads the credentials of sessions.
 #[derive(Clone)]
-pub struct SessionKeys(Arc<SecretSlice<u8>>);
+pub struct SessionKeys(Arc<SecretBox<[u8; KEY]>>);
 
 impl fmt::Debug for SessionKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,17 +81,7 @@ impl SessionKeys {
     /// # Errors
     /// When the file holds something else, or on any error of the disk.
     pub fn load_or_create(path: &Path) -> io::Result<Self> {
-        let new: [u8; KEY] = rand::rng().random();
-        match create_once(path, hex::encode(new).as_bytes()) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let mut text = String::new();
-        File::open(path)?.take(1024).read_to_string(&mut text)?;
-        let mut key = vec![0; KEY];
-        hex::decode_to_slice(text.trim(), &mut key)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(Self(Arc::new(key.into())))
+        Ok(Self(Arc::new(load_or_create_key(path)?)))
     }
 
     /// New credentials for this.

@@ -1,10 +1,9 @@
 //! A folder as the operator offers it.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -32,35 +31,9 @@ impl std::fmt::Debug for FolderKey {
 }
 
 impl FolderKey {
-    /// The key in this file, which is made where it is missing. Sandboxes that go on need the same key.
-    ///
-    /// # Errors
-    /// When the file can be neither read nor made.
-    pub fn load_or_create(path: &Path) -> io::Result<Self> {
-        let mut key = [0; 32];
-        match File::open(path) {
-            Ok(mut file) => {
-                file.read_exact(&mut key)?;
-                return Ok(Self(key));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        rand::fill(&mut key);
-        let draft = path.with_extension("draft");
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&draft)?;
-        file.write_all(&key)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)?;
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(Self(key))
+    /// A key of the server's. Sandboxes that go on after the server has started anew need the same one.
+    pub fn new(key: [u8; 32]) -> Self {
+        Self(key)
     }
 }
 

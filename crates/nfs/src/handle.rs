@@ -67,6 +67,16 @@ pub(crate) struct Handle {
     pub(crate) way: Vec<u8>,
 }
 
+impl Handle {
+    /// The handle of the folder itself.
+    pub(crate) fn top() -> Self {
+        Self {
+            file: FileId::TOP,
+            way: Vec::new(),
+        }
+    }
+}
+
 /// Seals the handles of one folder.
 pub(crate) struct Sealer(Hmac<Sha256>);
 

@@ -230,13 +230,11 @@ impl Tree {
 
     /// The directory with these names, from the top.
     fn descend(&self, names: &[Name]) -> Result<Found, Status> {
-        let top = Handle {
-            file: FileId::TOP,
-            way: Vec::new(),
-        };
         names
             .iter()
-            .try_fold(self.find(top)?, |directory, name| self.find_in(&directory, name))
+            .try_fold(self.find(Handle::top())?, |directory, name| {
+                self.find_in(&directory, name)
+            })
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use coracle_nfs::{Folder, FolderError, FolderKey, FolderSettings};
 use coracle_supervisor::driver::FolderMount;
 use coracle_types::AccountId;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::config::{Config, DriverKind};
@@ -76,7 +77,8 @@ impl Folders {
     pub fn open(config: &Config, data_dir: &Path) -> Result<Self, MountsError> {
         let mut folders = BTreeMap::new();
         if !config.mounts.is_empty() {
-            let key = FolderKey::load_or_create(&data_dir.join(KEY_FILE)).map_err(MountsError::Key)?;
+            let key = coracle_auth::load_or_create_key(&data_dir.join(KEY_FILE)).map_err(MountsError::Key)?;
+            let key = FolderKey::new(*key.expose_secret());
             for (name, mount) in &config.mounts {
                 folders.insert(name.clone(), Arc::new(open(name, mount, &key)?));
             }

@@ -12,7 +12,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use crate::handle::{FileId, Handle, MAX_HANDLE};
+use crate::handle::{Handle, MAX_HANDLE};
 use crate::rpc::{self, Accepted, Call};
 use crate::status::{Refusal, Status};
 use crate::tree::{Found, Name};
@@ -55,13 +55,9 @@ fn mount(worker: &Worker<'_>, call: &mut Call<'_>) -> Writer {
     match call.procedure {
         MOUNT => match call.arguments.opaque(MAX_MOUNT_PATH) {
             Ok(TOP_PATH) => {
-                let top = Handle {
-                    file: FileId::TOP,
-                    way: Vec::new(),
-                };
                 writer.u32(0);
                 // The top's handle has no way, so it is not too long.
-                writer.opaque(&worker.folder.sealer.write(&top).unwrap_or_default());
+                writer.opaque(&worker.folder.sealer.write(&Handle::top()).unwrap_or_default());
                 writer.u32(1);
                 writer.u32(AUTH_SYS);
                 writer
@@ -153,10 +149,19 @@ fn file(worker: &Worker<'_>, arguments: &mut Reader<'_>) -> Result<Found, Refusa
     Ok(worker.folder.tree.find(handle)?)
 }
 
-/// Reads a handle and a name, and finds the directory.
-fn place(worker: &Worker<'_>, arguments: &mut Reader<'_>) -> Result<(Found, Name), Refusal> {
+/// Reads a handle and what may be a name, and finds the directory.
+fn directory_and_name<'a>(
+    worker: &Worker<'_>,
+    arguments: &mut Reader<'a>,
+) -> Result<(Found, &'a [u8]), Refusal> {
     let (handle, name) = (arguments.opaque(MAX_HANDLE)?, arguments.opaque(MAX_NAME_READ)?);
     let directory = worker.folder.tree.find(worker.folder.sealer.read(handle)?)?;
+    Ok((directory, name))
+}
+
+/// Reads a handle and a name, and finds the directory.
+fn place(worker: &Worker<'_>, arguments: &mut Reader<'_>) -> Result<(Found, Name), Refusal> {
+    let (directory, name) = directory_and_name(worker, arguments)?;
     Ok((directory, Name::new(name)?))
 }
 

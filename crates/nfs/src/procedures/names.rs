@@ -6,8 +6,8 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::attributes::{Wanted, has_mark, write_change, write_known};
-use super::{MAX_NAME_READ, file, place, write_handle};
-use crate::handle::{FileId, MAX_HANDLE};
+use super::{directory_and_name, file, place, write_handle};
+use crate::handle::FileId;
 use crate::status::{Refusal, Status};
 use crate::tree::{Found, Name, open_beneath, stat_in};
 use crate::worker::Worker;
@@ -24,9 +24,8 @@ pub(super) fn look_up(
     arguments: &mut Reader<'_>,
     writer: &mut Writer,
 ) -> Result<(), Refusal> {
-    let (handle, name) = (arguments.opaque(MAX_HANDLE)?, arguments.opaque(MAX_NAME_READ)?);
+    let (directory, name) = directory_and_name(worker, arguments)?;
     let tree = &worker.folder.tree;
-    let directory = tree.find(worker.folder.sealer.read(handle)?)?;
     if directory.kind() != FileType::Directory {
         return Err(Status::NotADirectory.into());
     }

@@ -41,11 +41,15 @@ impl Place {
     fn new() -> Self {
         let around = tempfile::tempdir().unwrap();
         let place = Self {
-            key: FolderKey::load_or_create(&around.path().join("key")).unwrap(),
+            key: FolderKey::new([7; 32]),
             around,
         };
         fs::create_dir(place.path()).unwrap();
         fs::write(place.around.path().join("secret"), "secret").unwrap();
+        // Its owner's alone.
+        let key = place.around.path().join("key");
+        fs::write(&key, "key").unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(place.path(), Some(STRANGER), Some(STRANGER)).unwrap();
             std::os::unix::fs::chown(place.around.path(), Some(STRANGER), Some(STRANGER)).unwrap();
