@@ -19,8 +19,8 @@ pub(crate) const RUN_FOLDER: &str = "run";
 /// The mode of the folder when its group is a user of the machine's own: that may make files in it, and neither rename nor
 /// remove those of others.
 pub(crate) const CLAIMED: u32 = 0o1770;
-/// Its mode once the machine is up and QEMU has made what it needs: nothing can be added any more, so that what the machine's user can write is
-/// as many files as there are, each up to a limit.
+/// Its mode once the machine is up and QEMU has made what it needs: nothing can be added any more, so that what the
+/// machine's user can write is as many files as there are, each up to a limit.
 const SEALED: u32 = 0o1750;
 /// Set in both of these modes alone.
 const STICKY: u32 = 0o1000;

@@ -166,11 +166,12 @@ impl Machine {
             return;
         }
         // Others are served meanwhile.
-        let synced =
-            tokio::task::spawn_blocking(move || tops.iter().try_for_each(|top| storage::sync(top))).await;
-        if let Ok(Err(failure)) = synced {
-            say(&chain(&failure));
-        }
+        let syncing = tokio::task::spawn_blocking(move || {
+            let failures = tops.iter().filter_map(|top| storage::sync(top).err());
+            failures.for_each(|failure| say(&chain(&failure)));
+        });
+        // One that panicked has said so.
+        syncing.await.ok();
     }
 
     /// Makes a restored machine one of its own. Random numbers come first, because the rest is made of them. The agent's

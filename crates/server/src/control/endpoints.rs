@@ -11,7 +11,7 @@ use coracle_wire::control::{
 use coracle_wire::{Error, Sensitive};
 
 use super::view::timestamp;
-use super::{ControlPlane, owner, refusal, token};
+use super::{ControlPlane, owner, refusal, repeatable, token};
 use crate::digest;
 use crate::gateway::Caller;
 
@@ -184,13 +184,7 @@ impl ControlPlane {
     ) -> Result<DeleteAgentRuntimeEndpointResponse, Error> {
         let digest = digest::of(&input)?;
         let client_token = input.client_token.take();
-        // The answer to a repetition is made anew: it says what the request does.
-        let idempotency = client_token.as_deref().map(|token| Idempotency {
-            operation: "DeleteAgentRuntimeEndpoint",
-            token,
-            digest: &digest,
-            response: &|_| String::new(),
-        });
+        let idempotency = repeatable("DeleteAgentRuntimeEndpoint", client_token.as_deref(), &digest);
         let (owner, id, name) = (owner(caller), input.agent_runtime_id, input.endpoint_name);
         let now = UnixMicros::now();
         let begun = self

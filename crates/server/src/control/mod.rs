@@ -15,7 +15,7 @@ mod token;
 pub mod version;
 mod view;
 
-use coracle_store::{Owner, Store};
+use coracle_store::{Idempotency, Owner, Store};
 use coracle_types::InvocationTarget;
 use coracle_wire::Error;
 use coracle_wire::control::{
@@ -64,6 +64,20 @@ pub(crate) fn owner(caller: &Caller) -> Owner {
         account: caller.account.clone(),
         region: caller.region.clone(),
     }
+}
+
+/// The token of a deletion that may be repeated. The answer to a repetition is made anew: it says what the request does.
+fn repeatable<'a, T>(
+    operation: &'a str,
+    client_token: Option<&'a str>,
+    digest: &'a str,
+) -> Option<Idempotency<'a, T>> {
+    client_token.map(|token| Idempotency {
+        operation,
+        token,
+        digest,
+        response: &|_: &T| String::new(),
+    })
 }
 
 /// The runtime or endpoint that a tag or a policy belongs to. An ARN that names something else, or something

@@ -11,11 +11,11 @@ use coracle_wire::control::{
 };
 
 use super::version::VersionConfig;
-use super::{ControlPlane, owner, refusal, rules, token, view};
+use super::{ControlPlane, owner, refusal, repeatable, rules, token, view};
 use crate::digest;
 use crate::gateway::Caller;
 
-/// What client tokens of deletions are kept for. The answer to a repetition is made anew: it says what the request does.
+/// What client tokens of deletions are kept for.
 const DELETE: &str = "DeleteAgentRuntime";
 
 impl ControlPlane {
@@ -117,24 +117,14 @@ impl ControlPlane {
         let (owner, id, now) = (owner(caller), input.agent_runtime_id, UnixMicros::now());
         match input.agent_runtime_version {
             Some(number) => {
-                let idempotency = client_token.as_deref().map(|token| Idempotency {
-                    operation: DELETE,
-                    token,
-                    digest: &digest,
-                    response: &|()| String::new(),
-                });
+                let idempotency = repeatable(DELETE, client_token.as_deref(), &digest);
                 let deleted = self
                     .store
                     .delete_version(&owner, &id, number, idempotency.as_ref(), now);
                 deleted.await.map_err(refusal)?;
             }
             None => {
-                let idempotency = client_token.as_deref().map(|token| Idempotency {
-                    operation: DELETE,
-                    token,
-                    digest: &digest,
-                    response: &|_| String::new(),
-                });
+                let idempotency = repeatable(DELETE, client_token.as_deref(), &digest);
                 let begun = self
                     .store
                     .begin_delete_runtime(&owner, &id, idempotency.as_ref(), now);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use coracle_store::{Bucket, ListingPosition, ListingQuery, Object, Owner, Page, StoreError, UnixMicros};
+use coracle_store::{Bucket, ListingPosition, ListingQuery, Object, Page, StoreError, UnixMicros};
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::{S3, S3Error, S3Request, S3Response, S3Result, TrailingHeaders, dto, s3_error};
@@ -16,7 +16,7 @@ use tokio_util::io::ReaderStream;
 use super::access::{DELETE_OBJECT, caller, require_object};
 use super::blobs::{Blob, BlobError};
 use super::{S3Side, uploads};
-use crate::gateway::Caller;
+use crate::control::owner;
 
 /// Keys on a page when the client does not say, and most on any page.
 const MAX_KEYS: i32 = 1000;
@@ -232,10 +232,10 @@ impl S3 for Backend {
         &self,
         request: S3Request<dto::CreateBucketInput>,
     ) -> S3Result<S3Response<dto::CreateBucketOutput>> {
-        let Caller { account, region, .. } = caller(&request)?.clone();
+        let owner = owner(caller(&request)?);
         let bucket = Bucket {
             name: request.input.bucket,
-            owner: Owner { account, region },
+            owner,
             created_at: UnixMicros::now(),
         };
         self.side.store.create_bucket(&bucket).await.map_err(refusal)?;

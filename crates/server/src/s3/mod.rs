@@ -1,8 +1,8 @@
 //! The S3 side: enough of S3, on the same port, that code can be uploaded with any S3 client.
 //!
 //! `s3s` speaks the protocol and verifies signatures, chunk by chunk where the client signs chunks; [`access`] judges
-//! who made them. This module keeps buckets and objects: metadata in the store, contents as [`blobs`]. An object is acknowledged once its
-//! blob is synced and its row committed; what a crash leaves between the two is swept at start.
+//! who made them. This module keeps buckets and objects: metadata in the store, contents as [`blobs`]. An object is
+//! acknowledged once its blob is synced and its row committed; what a crash leaves between the two is swept at start.
 
 mod access;
 mod backend;

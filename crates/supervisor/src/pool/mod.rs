@@ -8,8 +8,9 @@
 //! ```
 //!
 //! There is one pool for each version that sessions of an endpoint begin with, where the endpoint wants that. Which
-//! ones, and of what size, is said all at once by [`Pools::set`]; the size follows the demand ([`demand`]). One task, [`refill`], decides what is missing and what is
-//! too much. Each sandbox has a task of its own, [`ready`], which owns it from its boot until it is taken or destroyed.
+//! ones, and of what size, is said all at once by [`Pools::set`]; the size follows the demand ([`demand`]). One task,
+//! [`refill`], decides what is missing and what is too much. Each sandbox has a task of its own, [`ready`], which owns it
+//! from its boot until it is taken or destroyed.
 //!
 //! A ready sandbox is paused: it costs memory, but no processor time. It is told the time and given fresh entropy
 //! when it is taken. A session takes one only when it runs exactly what the pool was filled for, so a pool that lags
