@@ -48,7 +48,8 @@ const CREATE: Flags = &[
             "--s3-mount-path",
         ],
         Refused(
-            "sessions share no file systems; one keeps its files with `filesystemConfigurations` of agentcore.json",
+            "name it under `filesystemConfigurations` in agentcore/agentcore.json afterwards; the server's operator says \
+             which folder it is",
         ),
     ),
     (
