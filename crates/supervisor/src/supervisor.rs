@@ -126,7 +126,7 @@ impl Supervisor {
             pools: Pools::default(),
             boots: Semaphore::new(config.concurrent_boots.max(1)),
             refills: Semaphore::new((config.concurrent_boots / 2).max(1)),
-            starts: watch::Sender::new(0),
+            starts: watch::Sender::default(),
             hibernations: Mutex::default(),
             memory: MemoryReserve::new(config.memory_reserve, config.available_memory),
             refused: AtomicU64::new(0),

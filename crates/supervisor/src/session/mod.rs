@@ -87,6 +87,8 @@ use crate::supervisor::SupervisorConfig;
 
 /// Commands waiting for a session's task.
 const QUEUE: usize = 64;
+/// How long a session that has just started has the processors before pools are filled.
+const FIRST_ANSWER: Duration = Duration::from_millis(250);
 
 /// What a session runs and how long it lives. Fixed at its start, whatever becomes of its endpoint.
 #[derive(Debug, Clone)]
@@ -216,6 +218,15 @@ pub struct StartPhases {
     pub agent: Duration,
 }
 
+/// Sessions that are being started.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Starts {
+    /// How many.
+    under_way: usize,
+    /// When the last start ended.
+    last_ended: Option<Instant>,
+}
+
 /// What every session's task uses.
 pub(crate) struct Context {
     pub(crate) driver: Arc<dyn Driver>,
@@ -227,8 +238,7 @@ pub(crate) struct Context {
     pub(crate) boots: Semaphore,
     /// One permit for each boot under way for a pool.
     pub(crate) refills: Semaphore,
-    /// How many sessions are being started.
-    pub(crate) starts: watch::Sender<usize>,
+    pub(crate) starts: watch::Sender<Starts>,
     pub(crate) hibernations: Mutex<HibernationTotals>,
     pub(crate) memory: MemoryReserve,
     /// How many sessions were refused for lack of memory.
@@ -243,20 +253,31 @@ impl Context {
 
     /// How much memory is left when it is too little for another session, which then counts as refused.
     pub(crate) fn shortage(&self) -> Option<u64> {
-        let available = self.memory.shortage(*self.starts.borrow())?;
+        let available = self.memory.shortage(self.starts.borrow().under_way)?;
         self.refused.fetch_add(1, Ordering::SeqCst);
         Some(available)
     }
 
-    /// Waits until no session is being started.
+    /// Waits until no session is being started, and the last that was has had the time for its first answer.
     pub(crate) async fn no_session_starts(&self) {
+        let mut starts = self.starts.subscribe();
         // The sender is this context.
-        self.starts.subscribe().wait_for(|starts| *starts == 0).await.ok();
+        while let Ok(none) = starts
+            .wait_for(|starts| starts.under_way == 0)
+            .await
+            .map(|starts| *starts)
+        {
+            let answered = none.last_ended.map(|ended| ended + FIRST_ANSWER);
+            let Some(answered) = answered.filter(|answered| *answered > Instant::now()) else {
+                return;
+            };
+            tokio::time::sleep_until(answered).await;
+        }
     }
 
     /// Counts a session as being started, as long as what this returns lives.
     fn session_starts(self: &Arc<Self>) -> StartUnderWay {
-        self.starts.send_modify(|starts| *starts += 1);
+        self.starts.send_modify(|starts| starts.under_way += 1);
         StartUnderWay(Arc::clone(self))
     }
 }
@@ -265,7 +286,10 @@ struct StartUnderWay(Arc<Context>);
 
 impl Drop for StartUnderWay {
     fn drop(&mut self) {
-        self.0.starts.send_modify(|starts| *starts -= 1);
+        self.0.starts.send_modify(|starts| {
+            starts.under_way -= 1;
+            starts.last_ended = Some(Instant::now());
+        });
     }
 }
 

@@ -279,6 +279,21 @@ async fn pools_are_filled_when_no_session_is_being_started() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_takes_a_sandbox_is_answered_before_another_is_made() {
+    let world = World::new();
+    let session = spec(&[]);
+    world.supervisor.set_pools(vec![pool("1", &session)]);
+    world.ready(1).await;
+    let boots = world.driver.boots();
+    let lease = world.acquire("one", &session).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.driver.boots(), boots, "the pool did not wait");
+    world.ready(1).await;
+    drop(lease);
+    world.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_left_when_the_server_goes_down_while_a_pool_is_filled() {
     let world = World::new();
     let slow = spec(&[("SIMULATED_BOOT", "slow:60000")]);

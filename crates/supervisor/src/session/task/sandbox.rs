@@ -120,6 +120,7 @@ impl SessionTask {
             return self.adopt(age, identity).await;
         }
         let created = Instant::now();
+        let _starting = context.session_starts();
         if let Some(left) = claimed.left
             && let Some(reached) = self.wake(left, identity.clone()).await
         {
@@ -132,7 +133,6 @@ impl SessionTask {
         if let Some(reached) = self.take_from_pool(&belongings).await {
             return Ok(reached);
         }
-        let _starting = context.session_starts();
         let permit = self.unless_ended(context.boots.acquire()).await?;
         let queue = created.elapsed();
         // A stop does not cut a boot off: the driver undoes what it has begun when it gets to return.
