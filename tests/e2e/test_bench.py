@@ -14,6 +14,7 @@ TIMEOUT = 1500
 SMALLEST = {
     "start": ["--sessions", "1", "--boots", "1", "--rate-seconds", "1", "--agent", "hello"],
     "protocols": ["--round-trips", "1", "--frames", "10", "--mebibytes", "1"],
+    "neighbours": ["--seconds", "1", "--load", "processors"],
     "images": ["--small", "1", "--large", "300", "--pulls", "1", "--sessions", "1"],
 }
 

@@ -14,9 +14,8 @@ use zip::write::SimpleFileOptions;
 
 use crate::commands::client::{Call, CallError, Client, Service, Signer};
 
-/// The agent.
+/// The agent that invocations are measured with.
 pub(super) const SOURCE: &str = include_str!("agent.py");
-const BUCKET: &str = "bench";
 /// How long the version may take. It may have to build a base image.
 const READY_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const POLL: Duration = Duration::from_millis(20);
@@ -82,7 +81,7 @@ struct Described {
     failure_reason: Option<String>,
 }
 
-/// Uploads the measuring agent, makes a runtime of it and waits until it is ready.
+/// Uploads an agent of one file, makes a runtime of it and waits until it is ready.
 ///
 /// # Errors
 /// When the server does not take it.
@@ -90,21 +89,24 @@ pub(super) async fn deploy(
     client: &mut Client,
     signer: &Signer,
     runtime: RuntimeKind,
+    name: &str,
+    source: &str,
 ) -> Result<Runtime, DeployError> {
+    let bucket = format!("bench-{name}");
     let uploads = [
-        (format!("/{BUCKET}"), Vec::new()),
-        (format!("/{BUCKET}/agent.zip"), packed()?),
+        (format!("/{bucket}"), Vec::new()),
+        (format!("/{bucket}/agent.zip"), packed(source)?),
     ];
     for (target, body) in uploads {
         let call = signer.signed(Service::S3, Call::new(Method::PUT, target, body))?;
         client.send(&call).await?;
     }
     let artifact = json!({ "codeConfiguration": {
-        "code": { "s3": { "bucket": BUCKET, "prefix": "agent.zip" } },
+        "code": { "s3": { "bucket": bucket, "prefix": "agent.zip" } },
         "runtime": runtime.as_str(),
         "entryPoint": ["agent.py"],
     } });
-    create(client, signer, &artifact).await
+    create(client, signer, name, &artifact).await
 }
 
 /// Makes a runtime and waits until it is ready.
@@ -114,10 +116,11 @@ pub(super) async fn deploy(
 pub(super) async fn create(
     client: &mut Client,
     signer: &Signer,
+    name: &str,
     artifact: &Value,
 ) -> Result<Runtime, DeployError> {
     let create = json!({
-        "agentRuntimeName": "bench",
+        "agentRuntimeName": name,
         "agentRuntimeArtifact": artifact,
         "roleArn": "arn:aws:iam::000000000000:role/bench",
         "networkConfiguration": { "networkMode": "PUBLIC" },
@@ -147,11 +150,11 @@ pub(super) async fn create(
     })
 }
 
-fn packed() -> Result<Vec<u8>, DeployError> {
+fn packed(source: &str) -> Result<Vec<u8>, DeployError> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     archive.start_file("agent.py", SimpleFileOptions::default())?;
     archive
-        .write_all(SOURCE.as_bytes())
+        .write_all(source.as_bytes())
         .map_err(zip::result::ZipError::from)?;
     Ok(archive.finish()?.into_inner())
 }

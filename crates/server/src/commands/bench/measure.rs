@@ -12,6 +12,7 @@ use http::Method;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::JSON;
 use super::deploy::Runtime;
 use super::report::{Bodies, ColdStarts, IdleMemory, Side, Warm};
 use super::server::{BareAgent, Server};
@@ -19,7 +20,6 @@ use super::statistics::{Latency, Spread};
 use crate::commands::client::{Answer, Call, CallError, Client, Service, Signer};
 use crate::commands::output;
 
-const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const PING: &str = r#"{"prompt": "hello"}"#;
 /// Requests at once for throughput.

@@ -8,6 +8,7 @@
 mod deploy;
 mod images;
 mod measure;
+mod neighbours;
 mod packages;
 mod protocols;
 mod report;
@@ -29,7 +30,7 @@ use self::script::Workshop;
 use self::server::{BareAgent, Server, Setup};
 use super::interpreter::interpreter;
 use super::{CommandResult, output};
-use crate::commands::client::{Client, Signer};
+use crate::commands::client::Client;
 
 /// The runtimes the agent is written for, the preferred one first.
 const RUNTIMES: [RuntimeKind; 4] = [
@@ -38,6 +39,8 @@ const RUNTIMES: [RuntimeKind; 4] = [
     RuntimeKind::Python312,
     RuntimeKind::Python314,
 ];
+
+const JSON: &str = "application/json";
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -74,6 +77,8 @@ enum What {
     Protocols(protocols::Arguments),
     /// Measure only container images: how fast they are pulled, and whether sessions start slower from large ones.
     Images(images::Arguments),
+    /// Measure only what agents that take all they can get cost the session next to them.
+    Neighbours(neighbours::Arguments),
 }
 
 /// What executes the agents.
@@ -136,6 +141,10 @@ pub(crate) fn run(arguments: &Arguments) -> CommandResult {
             let report = runtime.block_on(images::bench(images, &setup))?;
             print(arguments, &report, report.lines())
         }
+        Some(What::Neighbours(neighbours)) => {
+            let report = runtime.block_on(bench_neighbours(neighbours, &setup))?;
+            print(arguments, &report, report.lines())
+        }
     }
 }
 
@@ -177,6 +186,17 @@ async fn bench_protocols(
     .await
 }
 
+async fn bench_neighbours(
+    neighbours: &neighbours::Arguments,
+    setup: &Setup,
+) -> Result<neighbours::Report, Cause> {
+    let (runtime, _) = choose_runtime(setup).await?;
+    on_a_server(setup, async |server| {
+        neighbours::measure(neighbours, server, runtime).await
+    })
+    .await
+}
+
 /// Measures on a server of its own, which has ended afterwards however that went.
 async fn on_a_server<R>(
     setup: &Setup,
@@ -209,13 +229,10 @@ async fn measure(
     runtime: RuntimeKind,
     bare_interpreter: Option<&Path>,
 ) -> Result<Report, Cause> {
-    let signer = Signer {
-        key: server.key.clone(),
-        address: server.address,
-    };
+    let signer = server.signer();
     output::progress(format!("deploying the agent for {runtime}"));
     let mut client = Client::connect(server.address).await?;
-    let deployed = deploy::deploy(&mut client, &signer, runtime).await?;
+    let deployed = deploy::deploy(&mut client, &signer, runtime, "bench", deploy::SOURCE).await?;
     let subject = Subject {
         server,
         signer: &signer,

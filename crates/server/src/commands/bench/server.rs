@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::Execution;
+use crate::commands::client::Signer;
 
 /// How long a server may take until it listens. It may have to fetch a guest kernel.
 const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -81,7 +82,7 @@ pub(super) struct Server {
     child: Child,
     folder: TempDir,
     pub(super) address: SocketAddr,
-    pub(super) key: KeyPair,
+    key: KeyPair,
 }
 
 impl Server {
@@ -134,6 +135,14 @@ impl Server {
             address,
             key,
         })
+    }
+
+    /// Signs with its key.
+    pub(super) fn signer(&self) -> Signer {
+        Signer {
+            key: self.key.clone(),
+            address: self.address,
+        }
     }
 
     /// Where it keeps everything.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::super::Cause;
 use super::super::deploy;
 use super::super::server::{Server, Setup};
-use crate::commands::client::{Client, Signer};
+use crate::commands::client::Client;
 use coracle_server::drivers::program_on_path;
 
 /// How long `skopeo` or `umoci` may take.
@@ -32,14 +32,11 @@ pub(super) async fn by_coracle(setup: &Setup, uri: &str) -> Result<Pulled, Cause
         ..setup.clone()
     };
     let server = Server::start(&setup).await?;
-    let signer = Signer {
-        key: server.key.clone(),
-        address: server.address,
-    };
+    let signer = server.signer();
     let mut client = Client::connect(server.address).await?;
     let artifact = json!({ "containerConfiguration": { "containerUri": uri } });
     let began = Instant::now();
-    let created = deploy::create(&mut client, &signer, &artifact).await;
+    let created = deploy::create(&mut client, &signer, "bench", &artifact).await;
     let took = began.elapsed();
     let peak_memory = server.peak_memory();
     server.stop().await;
