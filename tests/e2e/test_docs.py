@@ -47,9 +47,12 @@ ELSEWHERE = {
     "coracle bench start --sessions 20 --boots 10 --rate-seconds 30": MEASURES,
     "coracle bench protocols": MEASURES,
     "coracle bench images": MEASURES,
+    "coracle bench neighbours": MEASURES,
+    "coracle bench neighbours --seconds 15": MEASURES,
     "target/release/coracle bench": MEASURES,
     "target/release/coracle bench --driver process": MEASURES,
     "target/release/coracle bench start": MEASURES,
+    "target/release/coracle bench neighbours": MEASURES,
     "target/release/coracle bench protocols": MEASURES,
     "target/release/coracle bench images": MEASURES,
     'curl --aws-sigv4 aws:amz:us-east-1:bedrock-agentcore --user KEY:SECRET "$URL/9000/index.html"': (

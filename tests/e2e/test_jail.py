@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.aws import AgentSession, Aws, agent_zip
-from harness.server import BINARIES, Server
+from harness.server import BINARIES, SMALL_SANDBOXES, Server
 
 pytestmark = pytest.mark.microvm
 
@@ -76,6 +76,37 @@ def test_a_machine_has_limits(neighbours: tuple[AgentSession, AgentSession], ser
     assert int(limits["Max open files"]) <= 1024
     if "missing: limits by control groups" not in server.log.read_text():
         assert "coracle" in Path(f"/proc/{pid}/cgroup").read_text()
+
+
+WRITE = """
+import os, time
+piece = os.urandom(1 << 20)
+began = time.monotonic()
+with open("/var/tmp/written" if os.path.isdir("/var/tmp") else "/tmp/written", "wb", buffering=0) as file:
+    for _ in range({mib}):
+        file.write(piece)
+    os.fsync(file.fileno())
+result = time.monotonic() - began
+"""
+
+
+def test_disks_keep_to_the_rate_that_the_operator_says(own_server: Callable[..., Server], python: str) -> None:
+    rate, mib = 16, 64
+    sandbox = SMALL_SANDBOXES["sandbox"] | {"disk_mib_per_second": rate, "disk_operations_per_second": 2000}
+    server = own_server("microvm", "disk-rate", sandbox=sandbox)
+    runtime = Aws(server, python).deploy(
+        agent_zip("toolbox"), environmentVariables={"TOOLBOX_MAY_DO_DAMAGE": "1"}, platformVersion="V2"
+    )
+    took = runtime.session().do("python", code=WRITE.format(mib=mib))
+    # What a machine that has been idle may do at once is a fraction of a second's worth.
+    assert took >= 0.75 * mib / rate, f"{mib} MiB were written and synced within {took:.1f} s"
+    [pid] = server.machines()
+    if "disk rate is limited by QEMU alone" not in server.log.read_text() and os.geteuid() == 0:
+        groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+        version_1 = Path("/sys/fs/cgroup/blkio" + groups.get("blkio", ""), "blkio.throttle.write_bps_device")
+        version_2 = Path("/sys/fs/cgroup" + groups.get("", ""), "io.max")
+        said = (version_1 if "blkio" in groups else version_2).read_text()
+        assert str(rate << 20) in said
 
 
 @as_root

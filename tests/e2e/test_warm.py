@@ -114,3 +114,19 @@ def processor_seconds(pid: int) -> float:
     with open(f"/proc/{pid}/stat") as stat:
         fields = stat.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.microvm
+def test_nothing_is_left_of_a_sandbox_that_was_being_made_when_the_server_stopped(
+    own_server: Callable[..., Server], python: str
+) -> None:
+    server = own_server("microvm", "half-warm")
+    runtime = Aws(server, python).deploy(agent_zip("toolbox"), platformVersion="V2")
+    runtime.aws.control.tag_resource(resourceArn=runtime.arn, tags={"coracle:warm": "1"})
+    # At several moments of its making.
+    for moment in (0.0, 0.03, 0.06, 0.1, 0.15):
+        if not server.running:
+            server.start()
+        wait_until("a sandbox to be made", lambda: any(server.data.glob("sandboxes/*/")), READY_TIMEOUT)
+        time.sleep(moment)
+        server.stop()

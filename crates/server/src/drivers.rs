@@ -1,5 +1,6 @@
 //! Opens the driver that the configuration names.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use coracle_supervisor::driver::microvm::{self, MicrovmConfig, MicrovmDriver, Mi
 use coracle_supervisor::driver::process::{ProcessConfig, ProcessDriver};
 use coracle_supervisor::driver::simulated::SimulatedDriver;
 use coracle_types::Architecture;
-use coracle_vmm::Accelerator;
+use coracle_vmm::{Accelerator, DiskRate};
 
 use crate::config::{AcceleratorChoice, Config, DriverKind};
 
@@ -151,6 +152,10 @@ pub fn microvm_config(
         memory_mib: config.sandbox.memory_mib,
         vcpus: config.sandbox.vcpus,
         scratch_mib: config.sandbox.disk_mib,
+        disk_rate: DiskRate {
+            bytes: NonZeroU64::new(u64::from(config.sandbox.disk_mib_per_second) * 1024 * 1024),
+            operations: NonZeroU64::new(config.sandbox.disk_operations_per_second.into()),
+        },
         accelerator: match config.sandbox.accelerator {
             AcceleratorChoice::Auto => microvm::AcceleratorChoice::Auto,
             AcceleratorChoice::Kvm => microvm::AcceleratorChoice::Kvm,

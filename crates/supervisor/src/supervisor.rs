@@ -399,6 +399,7 @@ impl Supervisor {
         self.inner.context.pools.close();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.inner.context.driver.settled().await;
     }
 
     /// Starts a session that has its first request from the beginning, or returns the session that is there

@@ -2,25 +2,34 @@
 //!
 //! ```text
 //!  version 2   /sys/fs/cgroup/coracle/<sandbox>
-//!  version 1   /sys/fs/cgroup/<controller>/<this process's group>/coracle-<sandbox>   for memory, pids and cpu
+//!  version 1   /sys/fs/cgroup/<controller>/<this process's group>/coracle-<sandbox>   for each controller
 //! ```
 //!
 //! Version 2 takes no groups below one that has processes, so ours are beside the server's there. A group is made before
-//! the process that enters it and removed after its end; one that is left is removed by a sweep.
+//! the process that enters it and removed after its end; one that is left is removed by a sweep. The rate of a disk is
+//! limited where the files of machines are on a block device of which the kernel knows.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use coracle_types::SandboxId;
 
+use crate::config::DiskRate;
+
 const ROOT: &str = "/sys/fs/cgroup";
+const BLOCK_DEVICES: &str = "/sys/dev/block";
+/// The controllers of version 1 without which there are no limits.
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
+/// The one for the rate of disks.
+const BLOCK_CONTROLLER: &str = "blkio";
 /// Processor time is given out in slices of this length, in microseconds.
 const PERIOD: u64 = 100_000;
-/// The weight of one busy thread in version 1: that of one in no group.
-const SHARES: u64 = 1024;
+/// The weight of a processor in version 1, where a thread in no group has 1024: when processors are short, the server,
+/// for which every caller waits, goes before machines, of whatever number.
+const SHARES: u64 = 64;
 /// How long a process that is ending may take to leave its groups, and how often that is looked at.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 const END_LOOK: Duration = Duration::from_millis(10);
@@ -34,61 +43,86 @@ pub(crate) struct Limits {
     pub(crate) tasks: u64,
     /// Processors of the host that it may keep busy.
     pub(crate) processors: u64,
+    /// Of the block device, in each direction.
+    pub(crate) disk: DiskRate,
 }
 
-/// Where this process can make control groups.
+/// Control groups that this process can make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ControlGroups {
+pub(crate) struct ControlGroups {
+    place: Place,
+    /// The block device whose rate they limit, or why they limit none.
+    disk: Result<BlockDevice, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
     /// In this folder.
     Version2(PathBuf),
     /// In these folders, each of one controller.
     Version1(Vec<(&'static str, PathBuf)>),
 }
 
+/// A whole device by its numbers, `MAJOR:MINOR`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct BlockDevice(String);
+
 impl ControlGroups {
-    /// Finds them. That a process can be limited there is to be tried.
-    pub(crate) fn find() -> io::Result<Self> {
+    /// Finds them, for machines whose files are in this folder. That a process can be limited there is to be tried.
+    pub(crate) fn find(files: &Path) -> io::Result<Self> {
         let own = fs::read_to_string("/proc/self/cgroup")?;
-        Self::find_in(Path::new(ROOT), &own)
+        let disk = BlockDevice::of(files, Path::new(BLOCK_DEVICES));
+        Self::find_in(Path::new(ROOT), &own, disk)
     }
 
-    /// Where they are, if they can be there. Makes nothing.
-    pub(crate) fn look() -> io::Result<Self> {
+    /// Every group that a sandbox may have, wherever its files are.
+    pub(crate) fn all_of(sandbox: SandboxId) -> io::Result<Vec<PathBuf>> {
         let own = fs::read_to_string("/proc/self/cgroup")?;
-        Self::look_in(Path::new(ROOT), &own)
+        Ok(Place::look_in(Path::new(ROOT), &own)?.groups_of(sandbox))
     }
 
-    fn find_in(root: &Path, own: &str) -> io::Result<Self> {
-        let found = Self::look_in(root, own)?;
-        if let Self::Version2(ours) = &found {
-            fs::create_dir_all(ours)?;
-            for folder in [root, ours] {
-                fs::write(folder.join("cgroup.subtree_control"), "+memory +pids +cpu")?;
+    fn find_in(root: &Path, own: &str, mut disk: Result<BlockDevice, String>) -> io::Result<Self> {
+        let mut place = Place::look_in(root, own)?;
+        match &mut place {
+            Place::Version2(ours) => {
+                fs::create_dir_all(&*ours)?;
+                let enable = |what| {
+                    [root, ours]
+                        .iter()
+                        .try_for_each(|folder| fs::write(folder.join("cgroup.subtree_control"), what))
+                };
+                enable("+memory +pids +cpu")?;
+                if disk.is_ok()
+                    && let Err(error) = enable("+io")
+                {
+                    disk = Err(format!("the controller io: {error}"));
+                }
             }
+            Place::Version1(places) if disk.is_ok() => {
+                if !places
+                    .iter()
+                    .any(|(controller, _)| *controller == BLOCK_CONTROLLER)
+                {
+                    disk = Err(format!("{} has no {BLOCK_CONTROLLER}", root.display()));
+                }
+            }
+            Place::Version1(places) => places.retain(|(controller, _)| *controller != BLOCK_CONTROLLER),
         }
-        Ok(found)
+        Ok(Self { place, disk })
     }
 
-    fn look_in(root: &Path, own: &str) -> io::Result<Self> {
-        if root.join("cgroup.controllers").exists() {
-            return Ok(Self::Version2(root.join("coracle")));
+    /// The same, with no limit on the rate of the disk, for this reason.
+    pub(crate) fn without_disk(mut self, reason: String) -> Self {
+        if let Place::Version1(places) = &mut self.place {
+            places.retain(|(controller, _)| *controller != BLOCK_CONTROLLER);
         }
-        let mounted = CONTROLLERS.map(|controller| {
-            let folder = root.join(controller);
-            // In a container the group's folder may be mounted in place of the whole hierarchy.
-            let below = folder.join(own_group(own, controller)?);
-            let place = if below.is_dir() { below } else { folder };
-            place.is_dir().then_some((controller, place))
-        });
-        let places: Vec<_> = mounted.into_iter().flatten().collect();
-        if places.len() < CONTROLLERS.len() {
-            let text = format!(
-                "{} has no control groups for all of memory, pids and cpu",
-                root.display()
-            );
-            return Err(io::Error::new(io::ErrorKind::NotFound, text));
-        }
-        Ok(Self::Version1(places))
+        self.disk = Err(reason);
+        self
+    }
+
+    /// Why the rate of the disk is not limited, if it is not.
+    pub(crate) fn no_disk(&self) -> Option<&str> {
+        self.disk.as_ref().err().map(String::as_str)
     }
 
     /// Makes groups with these limits, for one process to enter. On an error nothing is left.
@@ -107,29 +141,33 @@ impl ControlGroups {
 
     /// The groups of a sandbox, whether they are there or not.
     pub(crate) fn groups_of(&self, sandbox: SandboxId) -> Vec<PathBuf> {
-        match self {
-            Self::Version2(folder) => vec![folder.join(sandbox.to_string())],
-            Self::Version1(places) => places
-                .iter()
-                .map(|(_, folder)| folder.join(format!("coracle-{sandbox}")))
-                .collect(),
-        }
+        self.place.groups_of(sandbox)
     }
 
     /// For each of a sandbox's groups, its files and what to write into them.
     fn settings(&self, limits: Limits) -> Vec<Vec<(&'static str, String)>> {
         let quota = limits.processors * PERIOD;
-        match self {
-            Self::Version2(_) => vec![vec![
-                ("memory.max", limits.memory.to_string()),
-                ("pids.max", limits.tasks.to_string()),
-                ("cpu.max", format!("{quota} {PERIOD}")),
-            ]],
-            Self::Version1(places) => places
+        match &self.place {
+            Place::Version2(_) => {
+                let mut settings = vec![
+                    ("memory.max", limits.memory.to_string()),
+                    ("pids.max", limits.tasks.to_string()),
+                    ("cpu.max", format!("{quota} {PERIOD}")),
+                ];
+                if let Ok(BlockDevice(device)) = &self.disk {
+                    settings.extend(io_max(device, limits.disk).map(|value| ("io.max", value)));
+                }
+                vec![settings]
+            }
+            Place::Version1(places) => places
                 .iter()
                 .map(|(controller, _)| match *controller {
                     "memory" => vec![("memory.limit_in_bytes", limits.memory.to_string())],
                     "pids" => vec![("pids.max", limits.tasks.to_string())],
+                    BLOCK_CONTROLLER => match &self.disk {
+                        Ok(BlockDevice(device)) => throttled(device, limits.disk),
+                        Err(_) => Vec::new(),
+                    },
                     _ => vec![
                         ("cpu.shares", (limits.processors * SHARES).to_string()),
                         ("cpu.cfs_period_us", PERIOD.to_string()),
@@ -139,6 +177,89 @@ impl ControlGroups {
                 .collect(),
         }
     }
+}
+
+impl Place {
+    /// Where they are, if they can be there. Makes nothing.
+    fn look_in(root: &Path, own: &str) -> io::Result<Self> {
+        if root.join("cgroup.controllers").exists() {
+            return Ok(Self::Version2(root.join("coracle")));
+        }
+        let mounted = |controller| {
+            let folder = root.join(controller);
+            // In a container the group's folder may be mounted in place of the whole hierarchy.
+            let below = folder.join(own_group(own, controller)?);
+            let place = if below.is_dir() { below } else { folder };
+            place.is_dir().then_some((controller, place))
+        };
+        let mut places: Vec<_> = CONTROLLERS.into_iter().filter_map(mounted).collect();
+        if places.len() < CONTROLLERS.len() {
+            let text = format!(
+                "{} has no control groups for all of memory, pids and cpu",
+                root.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
+        places.extend(mounted(BLOCK_CONTROLLER));
+        Ok(Self::Version1(places))
+    }
+
+    fn groups_of(&self, sandbox: SandboxId) -> Vec<PathBuf> {
+        match self {
+            Self::Version2(folder) => vec![folder.join(sandbox.to_string())],
+            Self::Version1(places) => places
+                .iter()
+                .map(|(_, folder)| folder.join(format!("coracle-{sandbox}")))
+                .collect(),
+        }
+    }
+}
+
+impl BlockDevice {
+    /// The device that the files in this folder are on, or why there is none. Devices are looked up in `devices`.
+    fn of(files: &Path, devices: &Path) -> Result<Self, String> {
+        let said = |error: io::Error| format!("{}: {error}", files.display());
+        let device = fs::metadata(files).map_err(said)?.dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let Ok(mut found) = devices.join(format!("{major}:{minor}")).canonicalize() else {
+            return Err(format!("{} is not on one block device", files.display()));
+        };
+        // A part of a disk has no limits of its own.
+        if found.join("partition").exists() {
+            found.pop();
+        }
+        let numbers = fs::read_to_string(found.join("dev")).map_err(said)?;
+        Ok(Self(numbers.trim().to_owned()))
+    }
+}
+
+/// What version 2 is told of a device, if anything is limited.
+fn io_max(device: &str, rate: DiskRate) -> Option<String> {
+    let limits = [
+        ("rbps", rate.bytes),
+        ("wbps", rate.bytes),
+        ("riops", rate.operations),
+        ("wiops", rate.operations),
+    ];
+    let limits = limits
+        .into_iter()
+        .filter_map(|(name, limit)| Some(format!(" {name}={}", limit?)));
+    let limits: String = limits.collect();
+    (!limits.is_empty()).then(|| format!("{device}{limits}"))
+}
+
+/// What version 1 is told of a device.
+fn throttled(device: &str, rate: DiskRate) -> Vec<(&'static str, String)> {
+    let limits = [
+        ("blkio.throttle.read_bps_device", rate.bytes),
+        ("blkio.throttle.write_bps_device", rate.bytes),
+        ("blkio.throttle.read_iops_device", rate.operations),
+        ("blkio.throttle.write_iops_device", rate.operations),
+    ];
+    let limits = limits
+        .into_iter()
+        .filter_map(|(file, limit)| Some((file, format!("{device} {}", limit?))));
+    limits.collect()
 }
 
 fn make(group: &Path, settings: &[(&str, String)]) -> io::Result<()> {
@@ -183,21 +304,32 @@ fn own_group<'a>(own: &'a str, controller: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     const LIMITS: Limits = Limits {
         memory: 1 << 30,
         tasks: 7,
         processors: 2,
+        disk: DiskRate {
+            bytes: NonZeroU64::new(1000),
+            operations: NonZeroU64::new(10),
+        },
     };
-    const OWN: &str = "4:memory:/server/one\n3:cpu,cpuacct:/\n2:pids:/gone\n0::/x\n";
+    const OWN: &str = "5:blkio:/\n4:memory:/server/one\n3:cpu,cpuacct:/\n2:pids:/gone\n0::/x\n";
 
     fn version_1() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["memory/server/one", "pids", "cpu"] {
+        for folder in ["memory/server/one", "pids", "cpu", "blkio"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         root
+    }
+
+    fn disk() -> Result<BlockDevice, String> {
+        Ok(BlockDevice("254:0".to_owned()))
     }
 
     fn written(groups: &[PathBuf]) -> Vec<String> {
@@ -215,16 +347,20 @@ mod tests {
     #[test]
     fn groups_of_version_1_are_below_the_servers_own_where_it_is_mounted() {
         let root = version_1();
-        let found = ControlGroups::find_in(root.path(), OWN).unwrap();
+        let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
         let sandbox = SandboxId::new();
         let groups = found.make(sandbox, LIMITS).unwrap();
-        let expected = ["memory/server/one", "pids", "cpu"]
+        let expected = ["memory/server/one", "pids", "cpu", "blkio"]
             .map(|folder| root.path().join(folder).join(format!("coracle-{sandbox}")));
         assert_eq!(groups, expected);
         let limits = [
+            "blkio.throttle.read_bps_device=254:0 1000",
+            "blkio.throttle.read_iops_device=254:0 10",
+            "blkio.throttle.write_bps_device=254:0 1000",
+            "blkio.throttle.write_iops_device=254:0 10",
             "cpu.cfs_period_us=100000",
             "cpu.cfs_quota_us=200000",
-            "cpu.shares=2048",
+            "cpu.shares=128",
             "memory.limit_in_bytes=1073741824",
             "pids.max=7",
         ];
@@ -235,15 +371,72 @@ mod tests {
     fn version_2_says_the_same() {
         let root = version_1();
         fs::write(root.path().join("cgroup.controllers"), "").unwrap();
-        let found = ControlGroups::find_in(root.path(), OWN).unwrap();
+        let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
         let groups = found.make(SandboxId::new(), LIMITS).unwrap();
-        let limits = ["cpu.max=200000 100000", "memory.max=1073741824", "pids.max=7"];
+        let limits = [
+            "cpu.max=200000 100000",
+            "io.max=254:0 rbps=1000 wbps=1000 riops=10 wiops=10",
+            "memory.max=1073741824",
+            "pids.max=7",
+        ];
         assert_eq!(written(&groups), limits);
+    }
+
+    #[test]
+    fn what_has_no_block_device_has_no_limit_on_it_and_says_why() {
+        for version in [1, 2] {
+            let root = version_1();
+            if version == 2 {
+                fs::write(root.path().join("cgroup.controllers"), "").unwrap();
+            }
+            let reason = "on no block device".to_owned();
+            let found = ControlGroups::find_in(root.path(), OWN, Err(reason.clone())).unwrap();
+            assert_eq!(found.no_disk(), Some(&*reason));
+            let groups = found.make(SandboxId::new(), LIMITS).unwrap();
+            assert!(!written(&groups).iter().any(|line| line.contains("254:0")));
+            let refused = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
+            assert_eq!(refused.without_disk(reason), found);
+        }
+    }
+
+    #[test]
+    fn a_rate_that_is_not_limited_is_not_said() {
+        let rate = DiskRate {
+            bytes: None,
+            ..LIMITS.disk
+        };
+        assert_eq!(io_max("8:0", rate).as_deref(), Some("8:0 riops=10 wiops=10"));
+        assert_eq!(throttled("8:0", rate).len(), 2);
+        assert_eq!(io_max("8:0", DiskRate::default()), None);
+    }
+
+    #[test]
+    fn a_part_of_a_disk_stands_for_the_disk() {
+        let place = tempfile::tempdir().unwrap();
+        let device = fs::metadata(place.path()).unwrap().dev();
+        let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+        let devices = place.path().join("dev/block");
+        assert!(BlockDevice::of(place.path(), &devices).is_err());
+        let part = place.path().join("disk/part");
+        fs::create_dir_all(&part).unwrap();
+        fs::create_dir_all(&devices).unwrap();
+        symlink(&part, devices.join(format!("{major}:{minor}"))).unwrap();
+        fs::write(part.join("dev"), "8:1\n").unwrap();
+        fs::write(place.path().join("disk/dev"), "8:0\n").unwrap();
+        assert_eq!(
+            BlockDevice::of(place.path(), &devices),
+            Ok(BlockDevice("8:1".into()))
+        );
+        fs::write(part.join("partition"), "1\n").unwrap();
+        assert_eq!(
+            BlockDevice::of(place.path(), &devices),
+            Ok(BlockDevice("8:0".into()))
+        );
     }
 
     #[test]
     fn a_host_without_control_groups_is_told_from_others() {
         let root = tempfile::tempdir().unwrap();
-        assert!(ControlGroups::find_in(root.path(), OWN).is_err());
+        assert!(ControlGroups::find_in(root.path(), OWN, disk()).is_err());
     }
 }

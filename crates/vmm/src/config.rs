@@ -1,5 +1,6 @@
 //! What a machine consists of, and the command line that says so to QEMU. No I/O.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use coracle_guest_proto::PORT_NAME;
@@ -19,6 +20,9 @@ pub(crate) const CONSOLE_SOCKET: &str = "console";
 pub(crate) const NETWORK_SOCKET: &str = "network";
 /// The channel in what the monitor says.
 pub(crate) const CHANNEL_ID: &str = "channel";
+
+/// What the disks of a machine share their rate in.
+const RATE_GROUP: &str = "rate";
 
 /// Memory that QEMU may take beside the guest's, in bytes.
 const OVERHEAD: u64 = 512 * 1024 * 1024;
@@ -57,6 +61,15 @@ pub struct Disk {
     pub path: PathBuf,
     /// Who uses it how.
     pub access: Access,
+}
+
+/// How fast all of a machine's disks together may be; nothing: as fast as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiskRate {
+    /// Bytes read and written in a second.
+    pub bytes: Option<NonZeroU64>,
+    /// Reads and writes in a second.
+    pub operations: Option<NonZeroU64>,
 }
 
 /// Where a machine's memory comes from.
@@ -117,6 +130,8 @@ pub struct MachineConfig {
     pub kernel_arguments: Vec<String>,
     /// Disks.
     pub disks: Vec<Disk>,
+    /// How fast they may be.
+    pub disk_rate: DiskRate,
     /// Its network card, if it has one.
     pub network: Option<NetworkCard>,
 }
@@ -187,9 +202,20 @@ impl MachineConfig {
             format!("virtserialport,chardev={CHANNEL_ID},id={CHANNEL_ID},name={PORT_NAME}"),
         );
         add("-device", "virtio-rng-device".to_owned());
+        let limits = self.disk_rate.limits();
+        if let Some(limits) = &limits {
+            let group = json!({"qom-type": "throttle-group", "id": RATE_GROUP, "limits": limits});
+            add("-object", group.to_string());
+        }
         for disk in &self.disks {
             add("-blockdev", disk.blockdev(&disk.file()).to_string());
-            let device = json!({"driver": "virtio-blk-device", "drive": disk.node(), "serial": disk.serial});
+            let mut drive = disk.node();
+            if limits.is_some() {
+                let throttled = disk.throttled();
+                drive = disk.throttled_node();
+                add("-blockdev", throttled.to_string());
+            }
+            let device = json!({"driver": "virtio-blk-device", "drive": drive, "serial": disk.serial});
             add("-device", device.to_string());
         }
         if let Some(card) = &self.network {
@@ -228,6 +254,7 @@ impl MachineConfig {
                 tasks: MAX_TASKS,
                 // One more for its devices.
                 processors: u64::from(self.vcpus) + 1,
+                disk: self.disk_rate,
             },
             memory,
         }
@@ -283,6 +310,18 @@ impl MachineConfig {
     }
 }
 
+impl DiskRate {
+    /// In QEMU's words, if anything is limited.
+    fn limits(self) -> Option<Value> {
+        let limits = [("bps-total", self.bytes), ("iops-total", self.operations)];
+        let limits: serde_json::Map<_, _> = limits
+            .into_iter()
+            .filter_map(|(name, limit)| Some((name.to_owned(), json!(limit?))))
+            .collect();
+        (!limits.is_empty()).then_some(Value::Object(limits))
+    }
+}
+
 impl NetworkCard {
     fn device(&self) -> String {
         let address = self.address.map(|byte| format!("{byte:02x}")).join(":");
@@ -307,6 +346,18 @@ impl Disk {
             "cache": {"no-flush": self.access == Access::Private},
             "discard": self.discard(),
             "file": file,
+        })
+    }
+
+    /// The node above that of the image, which keeps to the rate.
+    fn throttled(&self) -> Value {
+        json!({
+            "driver": "throttle",
+            "node-name": self.throttled_node(),
+            "read-only": self.access == Access::Shared,
+            "discard": self.discard(),
+            "throttle-group": RATE_GROUP,
+            "file": self.node(),
         })
     }
 
@@ -346,6 +397,10 @@ impl Disk {
 
     fn node(&self) -> String {
         format!("disk-{}", self.serial)
+    }
+
+    fn throttled_node(&self) -> String {
+        format!("throttled-{}", self.serial)
     }
 }
 
@@ -390,6 +445,7 @@ mod tests {
                     access: Access::Private,
                 },
             ],
+            disk_rate: DiskRate::default(),
             network: None,
         }
     }
@@ -452,6 +508,33 @@ mod tests {
         assert_eq!(disks[0]["file"]["filename"], "/i/base,1.erofs");
         assert_eq!(disks[1]["read-only"], false);
         assert_eq!(disks[1]["file"]["locking"], "auto");
+    }
+
+    #[test]
+    fn the_rate_of_disks_is_that_of_all_of_them_together() {
+        let disk_rate = DiskRate {
+            bytes: NonZeroU64::new(1 << 20),
+            operations: None,
+        };
+        let arguments = MachineConfig {
+            disk_rate,
+            ..config()
+        }
+        .arguments();
+        let group: Value = serde_json::from_str(values(&arguments, "-object")[1]).unwrap();
+        assert_eq!(group["limits"], json!({"bps-total": 1 << 20}));
+        let nodes: Vec<Value> = values(&arguments, "-blockdev")
+            .into_iter()
+            .map(|node| serde_json::from_str(node).unwrap())
+            .collect();
+        for pair in nodes.chunks(2) {
+            assert_eq!(pair[1]["throttle-group"], group["id"]);
+            assert_eq!(pair[1]["file"], pair[0]["node-name"]);
+            assert_eq!(pair[1]["read-only"], pair[0]["read-only"]);
+        }
+        let drives = values(&arguments, "-device").join(" ");
+        assert!(!drives.contains(r#""drive":"disk-"#), "{drives}");
+        assert!(!config().arguments().join(" ").contains("throttle"));
     }
 
     #[test]

@@ -28,12 +28,13 @@ mod sweep;
 mod tail;
 mod vm;
 
-pub use config::{Accelerator, Access, Disk, MachineConfig, Memory, NetworkCard};
+pub use config::{Accelerator, Access, Disk, DiskRate, MachineConfig, Memory, NetworkCard};
 pub use emulation::emulation_arguments;
 pub use jail::{Jail, JailError, JailMode, JailSettings, LaunchError, become_jailed};
 pub use probe::{KvmProbe, KvmVerdict, ProbeError};
 pub use procfs::{MemoryMap, cpu_time_of_processes_in, memory_of_processes_in};
 pub use qmp::{Event, Qmp, QmpError};
+pub use remove::settled;
 pub use snapshot::SnapshotError;
 pub use sweep::{Swept, sweep};
 pub use vm::{HIBERNATED_PAGES, HIBERNATED_STATE, Vm, VmError};

@@ -12,7 +12,7 @@ use coracle_types::{Architecture, SandboxId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Accelerator, MachineConfig, Memory};
+use crate::config::{Accelerator, DiskRate, MachineConfig, Memory};
 use crate::jail::Jail;
 use crate::vm::Vm;
 
@@ -157,6 +157,7 @@ impl KvmProbe {
             initramfs: self.initramfs.clone(),
             kernel_arguments: vec![PROBE_ARGUMENT.to_owned()],
             disks: Vec::new(),
+            disk_rate: DiskRate::default(),
             network: None,
         };
         let unusable = |reason: String| KvmVerdict::Unusable { reason };

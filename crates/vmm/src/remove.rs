@@ -7,8 +7,30 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use coracle_types::SandboxId;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+/// Removals that go on when whoever began them has gone. Closed, which is what waiting for it needs.
+static IN_BACKGROUND: LazyLock<TaskTracker> = LazyLock::new(|| {
+    let tracker = TaskTracker::new();
+    tracker.close();
+    tracker
+});
+
+/// Removes something while nobody waits. Where nothing can, the next sweep removes it.
+pub(crate) fn in_background(removal: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current() {
+        IN_BACKGROUND.spawn_on(removal, &runtime);
+    }
+}
+
+/// Waits until nothing is left of machines that were dropped, not destroyed.
+pub async fn settled() {
+    IN_BACKGROUND.wait().await;
+}
 
 /// Removes a folder in which nobody works any more, with all that is in it. Blocks.
 pub(crate) fn remove_tree(top: &Path) -> io::Result<()> {

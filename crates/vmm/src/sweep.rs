@@ -85,12 +85,9 @@ fn remove_groups(folders: &[PathBuf], records: &[Record]) {
     let sandboxes = folders
         .iter()
         .filter_map(|folder| folder.file_name()?.to_str()?.parse::<SandboxId>().ok());
-    let sandboxes: Vec<SandboxId> = sandboxes.collect();
-    if !sandboxes.is_empty()
-        && let Ok(groups) = ControlGroups::look()
-    {
-        for sandbox in sandboxes {
-            cgroup::remove_empty(&groups.groups_of(sandbox));
+    for sandbox in sandboxes {
+        if let Ok(groups) = ControlGroups::all_of(sandbox) {
+            cgroup::remove_empty(&groups);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::net::UnixStream;
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::cgroup;
@@ -21,7 +20,7 @@ use crate::process::Process;
 use crate::procfs::{self, MemoryMap};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::record::Record;
-use crate::remove::remove_tree;
+use crate::remove::{in_background, remove_tree};
 use crate::run_folder::RunFolder;
 use crate::snapshot::{self, MAX_STATE, SnapshotError};
 use crate::tail::Tail;
@@ -464,10 +463,7 @@ impl Drop for Vm {
         if self.process.is_left() {
             return;
         }
-        // What is not removed now is removed by the next sweep.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(remove_all(self.folder.clone(), std::mem::take(&mut self.groups)));
-        }
+        in_background(remove_all(self.folder.clone(), std::mem::take(&mut self.groups)));
     }
 }
 

@@ -53,6 +53,10 @@ pub struct SandboxConfig {
     pub vcpus: u8,
     /// Private disk of a sandbox, in MiB. Takes only what is written.
     pub disk_mib: u32,
+    /// MiB that the disks of a sandbox may read and write in a second; 0: as much as they can (`microvm` only).
+    pub disk_mib_per_second: u32,
+    /// Reads and writes of these disks in a second; 0: as many as they can (`microvm` only).
+    pub disk_operations_per_second: u32,
     /// Whether sessions of platform V2 are restored from a snapshot of their version (`microvm` only). Off, they
     /// boot.
     pub snapshots: bool,
@@ -75,6 +79,8 @@ impl Default for SandboxConfig {
             memory_mib: 2048,
             vcpus: 2,
             disk_mib: 8192,
+            disk_mib_per_second: 256,
+            disk_operations_per_second: 16_000,
             snapshots: true,
             warm: PoolSize::default(),
             on_stop: OnStop::End,

@@ -468,6 +468,9 @@ pub trait Driver: Send + Sync + 'static {
     /// When left-overs cannot be removed.
     async fn sweep(&self, keep: &[SandboxId]) -> Result<Swept, std::io::Error>;
 
+    /// Waits until nothing is left of what was given up half-made.
+    async fn settled(&self) {}
+
     /// Takes over a sandbox that a sweep has kept, which runs this agent. Nothing is left of it when that fails.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ use crate::session::{Context, EndReason, HostFailure, Reached, SessionSpec, Star
 const PROBE_PAUSE: Duration = Duration::from_millis(200);
 /// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a sandbox that is being made has to come up, and be destroyed, when the pools are closed.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(2);
 /// How long refilling waits for sessions that are being started.
 const LONGEST_YIELD: Duration = Duration::from_secs(2);
 
@@ -85,10 +87,14 @@ pub(super) async fn keep(context: Arc<Context>, place: Place, spec: Arc<SessionS
         pools: pools.clone(),
         place: place.clone(),
     };
-    let making = make(&context, sandbox, &spec);
-    // Dropped half-made, a sandbox is undone like one whose boot took too long.
-    let Some(made) = pools.shared.closed.run_until_cancelled(making).await else {
-        return;
+    let patience = async {
+        pools.shared.closed.cancelled().await;
+        tokio::time::sleep(CLOSING_PATIENCE).await;
+    };
+    let made = tokio::select! {
+        made = make(&context, sandbox, &spec) => made,
+        // Dropped half-made, a sandbox is undone like one whose boot took too long.
+        () = patience => return,
     };
     let mut reached = match made {
         Ok(reached) => reached,

@@ -300,5 +300,5 @@ async fn nothing_is_left_when_the_server_goes_down_while_a_pool_is_filled() {
     world.supervisor.set_pools(vec![pool("2", &slow)]);
     eventually("one is being made", || world.driver.boots() > 0).await;
     let ((), took) = timed(world.finish()).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(3), "{took:?}");
 }

@@ -13,7 +13,7 @@ use coracle_supervisor::driver::{
     AgentHook, AgentSpec, Driver, Machine, Origin, PrepareError, Program, TemplateSpec,
 };
 use coracle_types::{Architecture, RuntimeKind, SandboxId};
-use coracle_vmm::{JailMode, JailSettings};
+use coracle_vmm::{DiskRate, JailMode, JailSettings};
 use serde_json::Value;
 
 const RUNTIME: RuntimeKind = RuntimeKind::Python311;
@@ -65,6 +65,7 @@ impl Bench {
             memory_mib: 512,
             vcpus: 1,
             scratch_mib: 256,
+            disk_rate: DiskRate::default(),
             accelerator,
             jail: JailSettings {
                 mode: JailMode::Auto,

@@ -14,6 +14,7 @@ mod launcher;
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -33,7 +34,9 @@ use self::cell::{Cell, CellFile, Identity, Strength};
 pub(crate) use self::cell::{FileUse, Usage};
 pub use self::launcher::{LaunchError, become_jailed};
 use crate::cgroup::{self, ControlGroups, Limits};
+use crate::config::DiskRate;
 use crate::process::Process;
+use crate::remove::in_background;
 use crate::run_folder::{CLAIMED, RUN_FOLDER, is_claimed};
 
 /// An empty folder of a machine's, where its view of the files is put together.
@@ -177,15 +180,18 @@ impl Jail {
         if self.strength != Some(Strength::Full) {
             return self.try_out(qemu, sandboxes).await;
         }
-        let reason = match ControlGroups::find() {
-            Ok(groups) => {
-                self.groups = Some(groups);
-                match self.try_out(qemu, sandboxes).await? {
-                    Ok(()) => return Ok(Ok(())),
-                    Err(reason) => reason,
-                }
-            }
-            Err(error) => error.to_string(),
+        let mut found = ControlGroups::find(sandboxes).map_err(|error| error.to_string());
+        let reason = loop {
+            let groups = match found {
+                Ok(groups) => groups,
+                Err(reason) => break reason,
+            };
+            self.groups = Some(groups.clone());
+            found = match self.try_out(qemu, sandboxes).await? {
+                Ok(()) => return Ok(Ok(())),
+                Err(reason) if groups.no_disk().is_none() => Ok(groups.without_disk(reason)),
+                Err(reason) => Err(reason),
+            };
         };
         self.groups = None;
         let without = self.try_out(qemu, sandboxes).await?;
@@ -210,6 +216,10 @@ impl Jail {
                 memory: 1 << 30,
                 tasks: 64,
                 processors: 1,
+                disk: DiskRate {
+                    bytes: NonZeroU64::new(1 << 30),
+                    operations: NonZeroU64::new(1 << 20),
+                },
             },
             memory: 0,
         };
@@ -257,8 +267,15 @@ impl Jail {
             return "the processes of microVMs are not jailed, because [jail] mode is off".to_owned();
         };
         let mut text = format!("the process of each microVM has {}", strength.gives());
-        if self.groups.is_some() {
-            text.push_str(", and control groups limit its memory, processes and processor time");
+        match self.groups.as_ref().map(ControlGroups::no_disk) {
+            None => {}
+            Some(None) => {
+                text.push_str(", and control groups limit its memory, processes, processor time and disk rate");
+            }
+            Some(Some(reason)) => text.push_str(&format!(
+                ", and control groups limit its memory, processes and processor time; its disk rate is limited by QEMU alone \
+                 ({reason})"
+            )),
         }
         if !self.missing.is_empty() {
             text.push_str("; missing: ");
@@ -437,12 +454,8 @@ impl NewGroups {
 impl Drop for NewGroups {
     fn drop(&mut self) {
         let groups = std::mem::take(&mut self.0);
-        if groups.is_empty() {
-            return;
-        }
-        // What is not removed now is removed by the next sweep.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move { cgroup::remove(&groups).await });
+        if !groups.is_empty() {
+            in_background(async move { cgroup::remove(&groups).await });
         }
     }
 }

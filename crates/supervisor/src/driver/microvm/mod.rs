@@ -44,7 +44,7 @@ use coracle_artifact::oci::OciStore;
 use coracle_artifact::scratch::ScratchError;
 use coracle_egress::{Door, NameServers};
 use coracle_types::{Architecture, SandboxId, StorageId};
-use coracle_vmm::{Accelerator, JailError, JailSettings, ProbeError};
+use coracle_vmm::{Accelerator, DiskRate, JailError, JailSettings, ProbeError};
 
 use self::hibernation::{HibernationStore, Identity};
 use self::machine::{Keepsake, Microvm};
@@ -114,6 +114,8 @@ pub struct MicrovmConfig {
     pub vcpus: u8,
     /// Size of a machine's private disk in MiB.
     pub scratch_mib: u32,
+    /// How fast the disks of a machine may be.
+    pub disk_rate: DiskRate,
     /// What executes guests of this machine's own architecture.
     pub accelerator: AcceleratorChoice,
     /// How machines' processes are jailed.
@@ -430,6 +432,10 @@ impl Driver for MicrovmDriver {
             Ok(swept)
         })
         .await
+    }
+
+    async fn settled(&self) {
+        coracle_vmm::settled().await;
     }
 
     async fn storages(&self) -> Result<Vec<StorageId>, io::Error> {

@@ -170,6 +170,7 @@ impl Microvms {
                 .chain([scratch])
                 .chain(disks.storage)
                 .collect(),
+            disk_rate: self.config.disk_rate,
             network: Some(NetworkCard {
                 address: Link::GUEST_CARD,
                 mtu: MAX_PACKET,
