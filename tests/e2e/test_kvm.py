@@ -1,6 +1,7 @@
 """The KVM path, for real: a server under `--accelerator kvm` in an emulated machine that has virtualisation."""
 
 import platform
+import re
 import time
 from collections.abc import Iterator
 
@@ -48,6 +49,22 @@ def test_an_agent_answers_under_kvm(nested: NestedMachine, capsys: pytest.Captur
     session.stop()
     with capsys.disabled():
         print(f"\nunder nested KVM: first answer after {cold:.1f} s, the next after {warm:.2f} s")
+
+
+def test_machines_are_limited_by_control_groups_of_version_2(nested: NestedMachine) -> None:
+    session = Aws(nested, "PYTHON_3_13", read_timeout=600).deploy(agent_zip("toolbox"), timeout=300).session()
+    session.do("recall")
+    limits = {
+        "io": rf"\d+:\d+ rbps={256 << 20} wbps={256 << 20} riops=16000 wiops=16000",
+        "memory": str((384 + 512) << 20),
+        "cpu": "200000 100000",
+        "pids": r"\d+",
+    }
+    for name, limit in limits.items():
+        line = re.compile(rf"--- /sys/fs/cgroup/coracle/\w+/{name}\.max: {limit}\n")
+        wait_until(f"{line.pattern} on the console", lambda line=line: line.search(nested.said()), 60)
+    assert "control groups limit its memory, processes, processor time and disk rate" in nested.said()
+    session.stop()
 
 
 def test_sessions_are_restored_hibernated_and_woken_under_kvm(nested: NestedMachine) -> None:

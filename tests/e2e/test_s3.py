@@ -22,6 +22,19 @@ def s3(cloud: Aws):
     return cloud.s3
 
 
+def test_a_bucket_is_made_again_in_the_oldest_region_alone(s3, cloud: Aws) -> None:
+    s3.put_object(Bucket=BUCKET, Key="kept", Body=b"kept")
+    s3.create_bucket(Bucket=BUCKET)
+    assert s3.get_object(Bucket=BUCKET, Key="kept")["Body"].read() == b"kept"
+    s3.delete_object(Bucket=BUCKET, Key="kept")
+    elsewhere = cloud.client("s3", region_name="eu-west-1")
+    bucket = {"Bucket": "elsewhere-bucket", "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+    elsewhere.create_bucket(**bucket)
+    with pytest.raises(elsewhere.exceptions.BucketAlreadyOwnedByYou):
+        elsewhere.create_bucket(**bucket)
+    elsewhere.delete_bucket(Bucket="elsewhere-bucket")
+
+
 def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 

@@ -38,6 +38,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sys /sys 2>/dev/null
 mount -t devtmpfs dev /dev 2>/dev/null
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm
@@ -50,11 +51,15 @@ done
 ls -l /dev/kvm
 /opt/coracle serve --listen 0.0.0.0:{PORT} --data-dir /data --images-dir /images --config /opt/coracle.toml \\
     --driver microvm --accelerator kvm &
+server=$!
 until [ -s /data/address ]; do sleep 0.2; done
 echo "--- credentials"
 cat /data/credentials
 echo "--- end of credentials"
-wait
+while sleep 2; do
+    for file in /sys/fs/cgroup/coracle/*/*.max; do [ -e "$file" ] && echo "--- $file: $(cat "$file")"; done
+done &
+wait "$server"
 echo "--- the server has ended"
 sync
 echo o > /proc/sysrq-trigger
@@ -109,6 +114,10 @@ class NestedMachine:
     def data(self) -> Path:
         """Where a client finds its credentials."""
         return self.folder / "data"
+
+    def said(self) -> str:
+        """What its console has shown: the server's log, and the limits of the control groups there are."""
+        return self.console.read_text(errors="replace").replace("\r", "")
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=60) as answer:
@@ -169,7 +178,7 @@ class NestedMachine:
 
     def _credentials(self) -> str | None:
         assert self.process is not None
-        text = self.console.read_text(errors="replace").replace("\r", "")
+        text = self.said()
         assert self.process.poll() is None, f"the machine ended:\n{text[-3000:]}"
         assert "--- the server has ended" not in text, text[-3000:]
         found = re.search(r"--- credentials\n(.*)--- end of credentials", text, re.DOTALL)
