@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use coracle_types::SandboxId;
 use serde_json::json;
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
@@ -113,6 +114,8 @@ pub struct Vm {
     complaints: Tail,
     readers: Vec<JoinHandle<()>>,
     end: Option<String>,
+    /// Whether nothing is left of it. Its folder may then be another machine's.
+    is_removed: bool,
 }
 
 impl Vm {
@@ -154,22 +157,14 @@ impl Vm {
             complaints,
             readers,
             end: None,
+            is_removed: false,
         };
-        let record = Record::of(config.sandbox, pid).map_err(VmError::Folder)?;
-        let record = Record {
-            original: vm.original.clone(),
-            groups: vm.groups.clone(),
-            ..record
+        let begun = async {
+            vm.keep_record(config.sandbox).await.map_err(VmError::Folder)?;
+            vm.listen().await
         };
-        let record_folder = vm.folder.clone();
-        let written = tokio::task::spawn_blocking(move || record.write(&record_folder)).await;
-        written
-            .map_err(io::Error::from)
-            .flatten()
-            .map_err(VmError::Folder)?;
-        let console = vm.connect(CONSOLE_SOCKET).await?;
-        vm.readers.push(vm.console.collect(console));
-        Ok(vm)
+        let begun = begun.await;
+        vm.once_up(begun).await
     }
 
     /// Takes over the machine that an earlier server left running in this folder. It goes on even if it was stopped.
@@ -193,11 +188,41 @@ impl Vm {
             complaints: Tail::default(),
             readers: Vec::new(),
             end: None,
+            is_removed: false,
         };
-        let console = vm.connect(CONSOLE_SOCKET).await?;
-        vm.readers.push(vm.console.collect(console));
-        vm.go_on().await?;
-        Ok(vm)
+        let resumed = async {
+            vm.listen().await?;
+            vm.go_on().await
+        };
+        let resumed = resumed.await;
+        vm.once_up(resumed).await
+    }
+
+    /// This machine, if it came up. Else nothing is left of it.
+    async fn once_up(mut self, came_up: Result<(), VmError>) -> Result<Self, VmError> {
+        if came_up.is_err() {
+            self.destroy().await;
+        }
+        came_up.map(|()| self)
+    }
+
+    /// Notes in its folder what later servers must know of it.
+    async fn keep_record(&self, sandbox: SandboxId) -> io::Result<()> {
+        let record = Record {
+            original: self.original.clone(),
+            groups: self.groups.clone(),
+            ..Record::of(sandbox, self.pid)?
+        };
+        let folder = self.folder.clone();
+        let written = tokio::task::spawn_blocking(move || record.write(&folder)).await;
+        written.map_err(io::Error::from).flatten()
+    }
+
+    /// Reads its console from now on.
+    async fn listen(&mut self) -> Result<(), VmError> {
+        let console = self.connect(CONSOLE_SOCKET).await?;
+        self.readers.push(self.console.collect(console));
+        Ok(())
     }
 
     /// Has the machine outlive this server, for a later one to [adopt](Vm::adopt).
@@ -428,13 +453,14 @@ impl Vm {
         Ok(())
     }
 
-    /// Ends the machine now and waits until nothing is left of it.
+    /// Ends the machine now and waits until nothing is left of it. What cannot be removed is removed by the next sweep.
     pub async fn destroy(&mut self) {
         // It may have ended by itself.
         self.process.leave(false);
         self.process.kill();
         self.process.wait().await.ok();
-        remove_all(self.folder.clone(), std::mem::take(&mut self.groups)).await;
+        remove_all(self.folder.clone(), self.groups.clone()).await;
+        self.is_removed = true;
     }
 
     /// What the machine has of the host's memory; nothing once it has ended.
@@ -460,7 +486,7 @@ impl Vm {
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        if self.process.is_left() {
+        if self.process.is_left() || self.is_removed {
             return;
         }
         in_background(remove_all(self.folder.clone(), std::mem::take(&mut self.groups)));

@@ -54,16 +54,17 @@ impl Belongings {
     }
 }
 
-/// A sandbox that did not come up. Nothing is left of it.
+/// A sandbox that did not come up.
 struct NotReached {
-    was_restored: bool,
+    /// Whether another one in its place may: this one was restored, and nothing is left of it.
+    may_boot: bool,
     failure: HostFailure,
 }
 
 impl NotReached {
     fn booted(failure: HostFailure) -> Self {
         Self {
-            was_restored: false,
+            may_boot: false,
             failure,
         }
     }
@@ -82,7 +83,7 @@ pub(crate) async fn reach(
     let failure = match attempt(context, sandbox, agent, belongings, booting).await {
         Ok(reached) => return Ok(reached),
         Err(NotReached {
-            was_restored: false,
+            may_boot: false,
             failure,
         }) => return Err(failure),
         Err(NotReached { failure, .. }) => failure,
@@ -210,9 +211,9 @@ async fn attempt(
             })
         }
         Err(failure) => {
-            destroy(&mut *machine, sandbox).await;
+            let is_gone = destroy(&mut *machine, sandbox).await;
             Err(NotReached {
-                was_restored,
+                may_boot: was_restored && is_gone,
                 failure,
             })
         }
@@ -252,12 +253,11 @@ pub(crate) async fn start_agent(guest: &Guest, start: StartAgent) -> Result<(), 
     })
 }
 
-/// Ends a sandbox and removes what it had.
-pub(crate) async fn destroy(machine: &mut dyn Machine, sandbox: SandboxId) {
-    if tokio::time::timeout(DESTROY_TIMEOUT, machine.destroy())
-        .await
-        .is_err()
-    {
+/// Ends a sandbox and removes what it had. Returns whether that is done.
+pub(crate) async fn destroy(machine: &mut dyn Machine, sandbox: SandboxId) -> bool {
+    let destroyed = tokio::time::timeout(DESTROY_TIMEOUT, machine.destroy()).await;
+    if destroyed.is_err() {
         tracing::error!(%sandbox, "the driver did not remove a sandbox in time");
     }
+    destroyed.is_ok()
 }

@@ -453,6 +453,38 @@ async fn a_damaged_template_is_not_used_but_made_again() {
     machine.destroy().await;
 }
 
+/// One that is removed after its driver said that it is gone would take the next one's files with it. On one thread, so
+/// that what was left to the background has not happened yet.
+#[tokio::test]
+async fn a_sandbox_that_is_gone_leaves_the_next_one_of_its_name_alone() {
+    let Some(bench) = Bench::with_template(None) else {
+        return;
+    };
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    let sandbox = SandboxId::new();
+    let booted = bench.driver.boot(sandbox, &bench.agent).await.unwrap();
+    assert_eq!(booted.origin, Origin::Restored);
+    let mut machine = booted.machine;
+    machine.destroy().await;
+    drop(machine);
+    let next = bench.sandboxes().join(sandbox.to_string()).join("next");
+    std::fs::create_dir_all(&next).unwrap();
+    patiently("what goes on in the background", bench.driver.settled()).await;
+    assert!(next.exists(), "after a sandbox was destroyed");
+    std::fs::remove_dir_all(next.parent().unwrap()).unwrap();
+
+    // Has been found sound before, so that QEMU meets it.
+    std::fs::write(bench.template().join("state"), "no state").unwrap();
+    let booted = bench.driver.boot(sandbox, &bench.agent).await.unwrap();
+    assert_eq!(booted.origin, Origin::BootedInstead);
+    patiently("what goes on in the background", bench.driver.settled()).await;
+    assert!(scratch(&bench).exists(), "after a restore that failed");
+    let (mut machine, mut connection) = (booted.machine, Connection::new(booted.channel).await);
+    connection.start(booted.start).await;
+    connection.get("/visits").await.unwrap();
+    machine.destroy().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_does_not_start_fails_with_its_last_words() {
     let Some(mut bench) = Bench::with_template(None) else {

@@ -126,6 +126,12 @@ pub(crate) struct Started {
     pub(crate) groups: NewGroups,
 }
 
+/// What is left of a process that could not be started.
+struct NotStarted {
+    error: io::Error,
+    groups: NewGroups,
+}
+
 /// Control groups of a machine that is being started. Dropped, they are removed.
 pub(crate) struct NewGroups(Vec<PathBuf>);
 
@@ -414,33 +420,55 @@ impl Prepared {
         }
     }
 
-    /// Starts it.
+    /// Starts it. Nothing is left when that fails.
     pub(crate) async fn spawn(self) -> io::Result<Started> {
-        if !self.in_own_pids {
-            return self.spawn_here();
+        let spawned = if self.in_own_pids {
+            self.spawn_in_own_pids().await?
+        } else {
+            self.spawn_here()
+        };
+        match spawned {
+            Ok(started) => Ok(started),
+            Err(NotStarted { error, groups }) => {
+                cgroup::remove(&groups.keep()).await;
+                Err(error)
+            }
         }
+    }
+
+    async fn spawn_in_own_pids(self) -> io::Result<Result<Started, NotStarted>> {
         let runtime = Handle::current();
         let (tell, told) = oneshot::channel();
         // The children of a thread that has done this are in that namespace, and nothing else changes. It ends at once.
         std::thread::Builder::new()
             .name("jail".to_owned())
             .spawn(move || {
-                let spawned = unshare(UnshareFlags::NEWPID).and_then(|()| {
-                    let _runtime = runtime.enter();
-                    self.spawn_here()
-                });
                 let _runtime = runtime.enter();
+                let spawned = match unshare(UnshareFlags::NEWPID) {
+                    Ok(()) => self.spawn_here(),
+                    Err(error) => Err(self.not_started(error)),
+                };
                 // Where nobody waits any more, or stops to before it has it, it ends with what brings it.
                 tell.send(spawned).ok();
             })?;
-        told.await.map_err(io::Error::other)?
+        told.await.map_err(io::Error::other)
     }
 
-    fn spawn_here(mut self) -> io::Result<Started> {
-        Ok(Started {
-            process: Process::own(self.command.spawn()?),
+    fn spawn_here(mut self) -> Result<Started, NotStarted> {
+        match self.command.spawn() {
+            Ok(child) => Ok(Started {
+                process: Process::own(child),
+                groups: self.groups,
+            }),
+            Err(error) => Err(self.not_started(error)),
+        }
+    }
+
+    fn not_started(self, error: io::Error) -> NotStarted {
+        NotStarted {
+            error,
             groups: self.groups,
-        })
+        }
     }
 }
 

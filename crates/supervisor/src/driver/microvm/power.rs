@@ -95,6 +95,31 @@ pub(super) struct PoweredOn {
     pub(super) timing: Vec<(BootPhase, Duration)>,
 }
 
+/// How long each phase takes.
+struct Stopwatch {
+    timing: Vec<(BootPhase, Duration)>,
+    begun: Instant,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            timing: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// This phase is over, and the next one begins.
+    fn passed(&mut self, phase: BootPhase) {
+        self.timing.push((phase, self.begun.elapsed()));
+        self.begun = Instant::now();
+    }
+}
+
+fn failed(phase: BootPhase) -> impl FnOnce(Cause) -> BootError {
+    move |source| BootError { phase, source }
+}
+
 impl Microvms {
     /// The agent's program, whose disks are made where they are missing.
     pub(super) async fn load(&self, agent: &AgentSpec) -> Result<Loaded, Cause> {
@@ -185,53 +210,69 @@ impl Microvms {
         agent: &AgentSpec,
         source: Source<'_>,
     ) -> Result<PoweredOn, BootError> {
-        let mut timing = Vec::new();
-        let mut begun = Instant::now();
-        let mut passed = |phase| {
-            timing.push((phase, begun.elapsed()));
-            begun = Instant::now();
-        };
-        let failed = |phase| move |source: Cause| BootError { phase, source };
+        let mut stopwatch = Stopwatch::start();
         let folder = self.sandboxes().join(sandbox.to_string());
         let loaded = self.load(agent).await.map_err(failed(BootPhase::Disks))?;
         let platform = self
             .platform(loaded.architecture)
             .await
             .map_err(|error| failed(BootPhase::Disks)(error.into()))?;
-        let powering_on = async {
+        let spawning = async {
             let disks = self
                 .disks(loaded.disks, agent, &folder, source.origins(platform))
                 .await;
             let disks = disks.map_err(failed(BootPhase::Disks))?;
-            passed(BootPhase::Disks);
+            stopwatch.passed(BootPhase::Disks);
             let initramfs = self.initramfs(platform, agent).await;
             let initramfs = initramfs.map_err(|error| failed(BootPhase::Disks)(error.into()))?;
             let machine = self.machine(sandbox, platform, initramfs, disks, &folder, &source);
             let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
-            let mut vm = spawned.map_err(|error: VmError| failed(BootPhase::Machine)(error.into()))?;
-            let network = self.network(&mut vm, agent, self.remark(platform)).await;
-            let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
-            passed(BootPhase::Machine);
-            let waking = |error: Cause| failed(BootPhase::Kernel)(error);
-            bring_back(&mut vm, &source).await.map_err(waking)?;
-            let channel = vm.channel(self.config.boot_timeout).await;
-            let channel = channel.map_err(|error| waking(error.into()))?;
-            passed(BootPhase::Kernel);
-            Ok((vm, channel, egress, notices))
+            spawned.map_err(|error| failed(BootPhase::Machine)(error.into()))
         };
-        let powered_on = powering_on.await;
-        if powered_on.is_err() {
-            // What cannot be removed now is removed by the next sweep.
-            tokio::fs::remove_dir_all(&folder).await.ok();
+        let mut vm = match spawning.await {
+            Ok(vm) => vm,
+            Err(error) => {
+                // What cannot be removed now is removed by the next sweep.
+                tokio::fs::remove_dir_all(&folder).await.ok();
+                return Err(error);
+            }
+        };
+        let remark = self.remark(platform);
+        match self
+            .bring_up(&mut vm, agent, remark, &source, &mut stopwatch)
+            .await
+        {
+            Ok((channel, egress, notices)) => Ok(PoweredOn {
+                vm,
+                channel,
+                egress,
+                notices,
+                timing: stopwatch.timing,
+            }),
+            Err(error) => {
+                vm.destroy().await;
+                Err(error)
+            }
         }
-        let (vm, channel, egress, notices) = powered_on?;
-        Ok(PoweredOn {
-            vm,
-            channel,
-            egress,
-            notices,
-            timing,
-        })
+    }
+
+    /// From a machine's process to a guest that can be spoken to.
+    async fn bring_up(
+        &self,
+        vm: &mut Vm,
+        agent: &AgentSpec,
+        remark: Option<String>,
+        source: &Source<'_>,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<(UnixStream, Egress, mpsc::Receiver<String>), BootError> {
+        let network = self.network(vm, agent, remark).await;
+        let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
+        stopwatch.passed(BootPhase::Machine);
+        bring_back(vm, source).await.map_err(failed(BootPhase::Kernel))?;
+        let channel = vm.channel(self.config.boot_timeout).await;
+        let channel = channel.map_err(|error| failed(BootPhase::Kernel)(error.into()))?;
+        stopwatch.passed(BootPhase::Kernel);
+        Ok((channel, egress, notices))
     }
 
     /// Plugs a machine's network card in. Also returns what its log is to be told of it.
