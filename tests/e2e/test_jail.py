@@ -82,7 +82,7 @@ WRITE = """
 import os, time
 piece = os.urandom(1 << 20)
 began = time.monotonic()
-with open("/var/tmp/written" if os.path.isdir("/var/tmp") else "/tmp/written", "wb", buffering=0) as file:
+with open("/tmp/written", "wb", buffering=0) as file:
     for _ in range({mib}):
         file.write(piece)
     os.fsync(file.fileno())
@@ -101,7 +101,7 @@ def test_disks_keep_to_the_rate_that_the_operator_says(own_server: Callable[...,
     # What a machine that has been idle may do at once is a fraction of a second's worth.
     assert took >= 0.75 * mib / rate, f"{mib} MiB were written and synced within {took:.1f} s"
     [pid] = server.machines()
-    if "disk rate is limited by QEMU alone" not in server.log.read_text() and os.geteuid() == 0:
+    if "processor time and disk rate" in server.log.read_text():
         groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
         version_1 = Path("/sys/fs/cgroup/blkio" + groups.get("blkio", ""), "blkio.throttle.write_bps_device")
         version_2 = Path("/sys/fs/cgroup" + groups.get("", ""), "io.max")

@@ -11,6 +11,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -55,8 +56,9 @@ pub(crate) struct ControlGroups {
     disk: Result<BlockDevice, String>,
 }
 
+/// Where groups are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// In this folder.
     Version2(PathBuf),
     /// In these folders, each of one controller.
@@ -75,46 +77,33 @@ impl ControlGroups {
         Self::find_in(Path::new(ROOT), &own, disk)
     }
 
-    /// Every group that a sandbox may have, wherever its files are.
-    pub(crate) fn all_of(sandbox: SandboxId) -> io::Result<Vec<PathBuf>> {
-        let own = fs::read_to_string("/proc/self/cgroup")?;
-        Ok(Place::look_in(Path::new(ROOT), &own)?.groups_of(sandbox))
-    }
-
-    fn find_in(root: &Path, own: &str, mut disk: Result<BlockDevice, String>) -> io::Result<Self> {
-        let mut place = Place::look_in(root, own)?;
-        match &mut place {
-            Place::Version2(ours) => {
-                fs::create_dir_all(&*ours)?;
-                let enable = |what| {
-                    [root, ours]
-                        .iter()
-                        .try_for_each(|folder| fs::write(folder.join("cgroup.subtree_control"), what))
-                };
-                enable("+memory +pids +cpu")?;
-                if disk.is_ok()
-                    && let Err(error) = enable("+io")
-                {
-                    disk = Err(format!("the controller io: {error}"));
-                }
-            }
-            Place::Version1(places) if disk.is_ok() => {
-                if !places
-                    .iter()
-                    .any(|(controller, _)| *controller == BLOCK_CONTROLLER)
-                {
-                    disk = Err(format!("{} has no {BLOCK_CONTROLLER}", root.display()));
-                }
-            }
-            Place::Version1(places) => places.retain(|(controller, _)| *controller != BLOCK_CONTROLLER),
+    fn find_in(root: &Path, own: &str, disk: Result<BlockDevice, String>) -> io::Result<Self> {
+        let place = Place::look_in(root, own)?;
+        if let Place::Version2(ours) = &place {
+            fs::create_dir_all(ours)?;
+            enable(root, ours, "+memory +pids +cpu")?;
         }
-        Ok(Self { place, disk })
+        let limited = disk.and_then(|device| {
+            match &place {
+                Place::Version2(ours) => enable(root, ours, "+io"),
+                Place::Version1(places) if places.iter().any(is_for_blocks) => Ok(()),
+                Place::Version1(_) => Err(io::ErrorKind::NotFound.into()),
+            }
+            .map(|()| device)
+            .map_err(|error| format!("control groups for it in {}: {error}", root.display()))
+        });
+        let reason = limited.as_ref().err().cloned();
+        let groups = Self { place, disk: limited };
+        Ok(match reason {
+            None => groups,
+            Some(reason) => groups.without_disk(reason),
+        })
     }
 
     /// The same, with no limit on the rate of the disk, for this reason.
     pub(crate) fn without_disk(mut self, reason: String) -> Self {
         if let Place::Version1(places) = &mut self.place {
-            places.retain(|(controller, _)| *controller != BLOCK_CONTROLLER);
+            places.retain(|place| !is_for_blocks(place));
         }
         self.disk = Err(reason);
         self
@@ -181,6 +170,11 @@ impl ControlGroups {
 
 impl Place {
     /// Where they are, if they can be there. Makes nothing.
+    pub(crate) fn look() -> io::Result<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup")?;
+        Self::look_in(Path::new(ROOT), &own)
+    }
+
     fn look_in(root: &Path, own: &str) -> io::Result<Self> {
         if root.join("cgroup.controllers").exists() {
             return Ok(Self::Version2(root.join("coracle")));
@@ -204,7 +198,8 @@ impl Place {
         Ok(Self::Version1(places))
     }
 
-    fn groups_of(&self, sandbox: SandboxId) -> Vec<PathBuf> {
+    /// Every group that a sandbox may have there.
+    pub(crate) fn groups_of(&self, sandbox: SandboxId) -> Vec<PathBuf> {
         match self {
             Self::Version2(folder) => vec![folder.join(sandbox.to_string())],
             Self::Version1(places) => places
@@ -233,32 +228,39 @@ impl BlockDevice {
     }
 }
 
+/// Has groups of version 2 in our folder limit these.
+fn enable(root: &Path, ours: &Path, controllers: &str) -> io::Result<()> {
+    [root, ours]
+        .iter()
+        .try_for_each(|folder| fs::write(folder.join("cgroup.subtree_control"), controllers))
+}
+
+fn is_for_blocks((controller, _): &(&str, PathBuf)) -> bool {
+    *controller == BLOCK_CONTROLLER
+}
+
+/// What is limited of a device: in the words of version 2, the files of version 1, and how far.
+fn device_limits(rate: DiskRate) -> impl Iterator<Item = (&'static str, &'static str, NonZeroU64)> {
+    [
+        ("rbps", "blkio.throttle.read_bps_device", rate.bytes),
+        ("wbps", "blkio.throttle.write_bps_device", rate.bytes),
+        ("riops", "blkio.throttle.read_iops_device", rate.operations),
+        ("wiops", "blkio.throttle.write_iops_device", rate.operations),
+    ]
+    .into_iter()
+    .filter_map(|(word, file, limit)| Some((word, file, limit?)))
+}
+
 /// What version 2 is told of a device, if anything is limited.
 fn io_max(device: &str, rate: DiskRate) -> Option<String> {
-    let limits = [
-        ("rbps", rate.bytes),
-        ("wbps", rate.bytes),
-        ("riops", rate.operations),
-        ("wiops", rate.operations),
-    ];
-    let limits = limits
-        .into_iter()
-        .filter_map(|(name, limit)| Some(format!(" {name}={}", limit?)));
+    let limits = device_limits(rate).map(|(word, _, limit)| format!(" {word}={limit}"));
     let limits: String = limits.collect();
     (!limits.is_empty()).then(|| format!("{device}{limits}"))
 }
 
 /// What version 1 is told of a device.
 fn throttled(device: &str, rate: DiskRate) -> Vec<(&'static str, String)> {
-    let limits = [
-        ("blkio.throttle.read_bps_device", rate.bytes),
-        ("blkio.throttle.write_bps_device", rate.bytes),
-        ("blkio.throttle.read_iops_device", rate.operations),
-        ("blkio.throttle.write_iops_device", rate.operations),
-    ];
-    let limits = limits
-        .into_iter()
-        .filter_map(|(file, limit)| Some((file, format!("{device} {}", limit?))));
+    let limits = device_limits(rate).map(|(_, file, limit)| (file, format!("{device} {limit}")));
     limits.collect()
 }
 
@@ -304,7 +306,6 @@ fn own_group<'a>(own: &'a str, controller: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU64;
     use std::os::unix::fs::symlink;
 
     use super::*;

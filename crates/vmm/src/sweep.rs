@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use coracle_types::SandboxId;
 
-use crate::cgroup::{self, ControlGroups};
+use crate::cgroup::{self, Place};
 use crate::process::handle_of;
 use crate::procfs;
 use crate::record::Record;
@@ -85,9 +85,9 @@ fn remove_groups(folders: &[PathBuf], records: &[Record]) {
     let sandboxes = folders
         .iter()
         .filter_map(|folder| folder.file_name()?.to_str()?.parse::<SandboxId>().ok());
-    for sandbox in sandboxes {
-        if let Ok(groups) = ControlGroups::all_of(sandbox) {
-            cgroup::remove_empty(&groups);
+    if let Ok(place) = Place::look() {
+        for sandbox in sandboxes {
+            cgroup::remove_empty(&place.groups_of(sandbox));
         }
     }
 }

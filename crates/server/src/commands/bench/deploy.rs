@@ -45,6 +45,7 @@ pub(super) enum DeployError {
 }
 
 /// A runtime that is ready.
+#[derive(Clone)]
 pub(super) struct Runtime {
     arn: String,
 }

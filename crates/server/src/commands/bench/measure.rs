@@ -64,11 +64,12 @@ pub(super) struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    async fn client(&self) -> Result<Client, CallError> {
+    pub(super) async fn client(&self) -> Result<Client, CallError> {
         Client::connect(self.server.address).await
     }
 
-    fn call(
+    /// An invocation of one of its sessions, signed.
+    pub(super) fn call(
         &self,
         session: &str,
         media_type: &'static str,
@@ -138,7 +139,7 @@ impl Subject<'_> {
         ))
     }
 
-    async fn end(&self, client: &mut Client, session: &str) -> Result<(), CallError> {
+    pub(super) async fn end(&self, client: &mut Client, session: &str) -> Result<(), CallError> {
         let stop = self
             .signer
             .signed(Service::AgentCore, self.runtime.stop(session))?;

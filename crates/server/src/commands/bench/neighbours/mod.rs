@@ -5,22 +5,24 @@
 
 mod report;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use coracle_types::RuntimeKind;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use self::report::Beside;
 pub(super) use self::report::Report;
-use super::deploy::{self, Runtime};
+use super::deploy;
+use super::measure::Subject;
 use super::report::Head;
 use super::server::Server;
 use super::statistics::Percentiles;
 use super::{Cause, JSON};
-use crate::commands::client::{Client, Service, Signer};
+use crate::commands::client::{CallError, Client, Service};
 use crate::commands::output;
 
 const AGENT: &str = include_str!("agent.py");
@@ -55,61 +57,46 @@ pub(super) struct Arguments {
     load: Option<String>,
 }
 
-/// Sessions of one runtime on one server.
-struct Sessions<'a> {
-    server: &'a Server,
-    signer: &'a Signer,
-    runtime: &'a Runtime,
+/// Asks a session again and again for this long.
+async fn latency(subject: &Subject<'_>, session: &str, time: Duration) -> Result<Percentiles, Cause> {
+    let mut client = subject.client().await?;
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let end = Instant::now() + time;
+    let mut times = Vec::new();
+    while Instant::now() < end || times.is_empty() {
+        pace.tick().await;
+        // Signed for each: signatures hold for minutes, and a measurement may take an hour.
+        let call = subject.call(session, JSON, r#"{"prompt": "hello"}"#)?;
+        times.push(client.send(&call).await?.whole);
+    }
+    Percentiles::of(times).ok_or_else(|| "nothing was measured".into())
 }
 
-impl Sessions<'_> {
-    async fn invoke(&self, client: &mut Client, session: &str, body: &Value) -> Result<Duration, Cause> {
-        let call = self.runtime.invocation(session, JSON, body.to_string());
-        let call = self.signer.signed(Service::AgentCore, call)?;
-        Ok(client.send(&call).await?.whole)
-    }
+/// What asks a session for answers; it ends only when that fails.
+type Asking = AbortOnDropHandle<Result<Infallible, CallError>>;
 
-    async fn stop(&self, client: &mut Client, session: &str) -> Result<(), Cause> {
-        let stop = self
-            .signer
-            .signed(Service::AgentCore, self.runtime.stop(session))?;
-        client.send(&stop).await?;
-        Ok(())
+/// Has a session do this until it is stopped. What is returned asks for answers, if that is the load.
+async fn begin(subject: &Subject<'_>, session: &str, load: &str) -> Result<Option<Asking>, Cause> {
+    let mut client = subject.client().await?;
+    if load != ANSWERS {
+        let call = subject.call(session, JSON, json!({ "load": load }).to_string())?;
+        client.send(&call).await?;
+        return Ok(None);
     }
-
-    /// Asks a session again and again for this long.
-    async fn latency(&self, session: &str, time: Duration) -> Result<Percentiles, Cause> {
-        let mut client = Client::connect(self.server.address).await?;
-        let mut pace = tokio::time::interval(PACE);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let end = Instant::now() + time;
-        let mut times = Vec::new();
-        while Instant::now() < end || times.is_empty() {
-            pace.tick().await;
-            times.push(
-                self.invoke(&mut client, session, &json!({ "prompt": "hello" }))
-                    .await?,
-            );
+    let (signer, runtime, session) = (
+        subject.server.signer(),
+        subject.runtime.clone(),
+        session.to_owned(),
+    );
+    // Beside the task that measures, not in it.
+    let asking = tokio::spawn(async move {
+        loop {
+            let ask = runtime.invocation(&session, JSON, json!({ "answer": ANSWER }).to_string());
+            client.send(&signer.signed(Service::AgentCore, ask)?).await?;
         }
-        Percentiles::of(times).ok_or_else(|| "nothing was measured".into())
-    }
-
-    /// Has a session do this until it is stopped. What is returned asks for answers, if that is the load.
-    async fn begin(&self, session: &str, load: &str) -> Result<Option<AbortOnDropHandle<()>>, Cause> {
-        let mut client = Client::connect(self.server.address).await?;
-        if load != ANSWERS {
-            self.invoke(&mut client, session, &json!({ "load": load }))
-                .await?;
-            return Ok(None);
-        }
-        let ask = json!({ "answer": ANSWER }).to_string();
-        let ask = self
-            .signer
-            .signed(Service::AgentCore, self.runtime.invocation(session, JSON, ask))?;
-        client.send(&ask).await?;
-        let asking = tokio::spawn(async move { while client.send(&ask).await.is_ok() {} });
-        Ok(Some(AbortOnDropHandle::new(asking)))
-    }
+    });
+    Ok(Some(AbortOnDropHandle::new(asking)))
 }
 
 /// Measures all of it on this server.
@@ -123,35 +110,38 @@ pub(super) async fn measure(
     output::progress(format!("deploying two agents for {runtime}"));
     let measured = deploy::deploy(&mut client, &signer, runtime, "bench", deploy::SOURCE).await?;
     let loading = deploy::deploy(&mut client, &signer, runtime, "load", AGENT).await?;
-    let sessions = |runtime| Sessions {
+    let subject = |runtime| Subject {
         server,
         signer: &signer,
         runtime,
     };
-    let (measured, loading) = (sessions(&measured), sessions(&loading));
+    let (measured, loading) = (subject(&measured), subject(&loading));
     let neighbour = new_session();
     // Not only its start: what an emulator has not translated yet is translated now.
-    measured.latency(&neighbour, RISE).await?;
+    latency(&measured, &neighbour, RISE).await?;
     let time = Duration::from_secs(arguments.seconds.into());
     let mut besides = Vec::new();
     let chosen = |load: &&str| arguments.load.as_ref().is_none_or(|only| only == load);
     for load in LOADS.into_iter().filter(chosen) {
         let others: Vec<_> = (0..arguments.sessions).map(|_| new_session()).collect();
         for other in &others {
-            loading
-                .invoke(&mut client, other, &json!({ "answer": 1 }))
-                .await?;
+            let start = loading.call(other, JSON, r#"{"answer": 1}"#)?;
+            client.send(&start).await?;
         }
-        let quiet = measured.latency(&neighbour, time).await?;
+        let quiet = latency(&measured, &neighbour, time).await?;
         let mut asking = Vec::new();
         for other in &others {
-            asking.push(loading.begin(other, load).await?);
+            asking.push(begin(&loading, other, load).await?);
         }
         tokio::time::sleep(RISE).await;
-        let loaded = measured.latency(&neighbour, time).await?;
+        let loaded = latency(&measured, &neighbour, time).await?;
+        if asking.iter().flatten().any(AbortOnDropHandle::is_finished) {
+            return Err("a session stopped answering under its load".into());
+        }
         drop(asking);
         for other in &others {
-            loading.stop(&mut client, other).await?;
+            // One whose load did not last is not there any more.
+            loading.end(&mut client, other).await?;
         }
         output::progress(format!(
             "{load}: p50 {:.1} ms, {:.1} ms alone",
