@@ -111,6 +111,17 @@ def test_an_agent_that_does_not_take_its_restore_is_booted(
     assert metric(server, "session_starts_total", origin="booted_instead") == before + 1
 
 
+def test_an_agent_that_would_repeat_random_numbers_is_not_restored(aws: Aws) -> None:
+    runtime = aws.create(agent_zip("halted_helper"), platformVersion="V2").wait_for("CREATE_FAILED")
+    reason = runtime.get()["failureReason"]
+    assert "1 of the agent's 2 Python processes did not renew their random numbers" in reason
+    assert "V1" in reason
+    runtime.delete()
+    runtime = aws.deploy(agent_zip("halted_helper"), platformVersion="V1")
+    assert runtime.session().invoke(b"{}")["response"].read()
+    runtime.delete()
+
+
 def coracle_template(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [str(BINARIES / "coracle"), "template", *arguments, "--data-dir", str(server.data)]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)

@@ -311,9 +311,9 @@ impl fmt::Debug for GoOn {
 /// How a resumption went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
-    /// Processes that had asked to be told, and were.
+    /// Processes that had asked to be told.
     pub told: u32,
-    /// Those of them that did not confirm in time.
+    /// Those of them that did not confirm in time, or could not be told.
     pub silent: u32,
     /// How long the guest took, in microseconds.
     pub took_micros: u64,

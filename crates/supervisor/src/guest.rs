@@ -28,8 +28,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long setting the guest's clock may take.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the guest may take to resume the agent.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the guest may take to resume the agent: longer than its processes have to renew their random numbers. Where
+/// the host is so short of processors that this takes long, booting another one takes longer.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the guest may take to catch up after its machine stood still.
 const GO_ON_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections being made at once; the guest's queue of new streams is longer.
@@ -46,6 +47,14 @@ pub enum GuestError {
     /// It did not answer.
     #[error("the guest did not answer within {0:?}")]
     Silent(Duration),
+    /// Processes of the agent still hold what every session restored from the same template does.
+    #[error("{silent} of the agent's {told} Python processes did not renew their random numbers in time")]
+    NotRenewed {
+        /// Processes that were to renew theirs.
+        told: u32,
+        /// Those that did not.
+        silent: u32,
+    },
     /// It answered something else.
     #[error("the guest gave an answer that belongs to another request")]
     WrongAnswer,
@@ -184,7 +193,7 @@ impl Guest {
         }
     }
 
-    /// Has a restored guest become a sandbox of its own.
+    /// Has a restored guest become a sandbox of its own. One that fails is not to be used.
     pub(crate) async fn resume(
         &self,
         hostname: String,
@@ -197,6 +206,9 @@ impl Guest {
             storage,
         };
         match self.request(Request::Resume(resume), RESUME_TIMEOUT).await? {
+            Response::Resumed(Resumed { told, silent, .. }) if silent > 0 => {
+                Err(GuestError::NotRenewed { told, silent })
+            }
             Response::Resumed(resumed) => Ok(resumed),
             _ => Err(GuestError::WrongAnswer),
         }

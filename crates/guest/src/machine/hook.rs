@@ -6,7 +6,8 @@
 //!  process ── one byte ──▶ guest        done; only then is the restore
 //! ```
 //!
-//! A process that does not answer costs a restore a bounded wait and nothing else.
+//! A process that does not answer in time still has what every session restored from the template has, so the host
+//! uses no sandbox with such a process.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -21,17 +22,24 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::failure::{Doing as _, Failure};
 
-/// Most processes that are told.
-const MAX_LISTENERS: usize = 64;
+/// Most processes that are told. More are as if they did not answer.
+const MAX_LISTENERS: usize = 256;
 /// How long all of them together may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The processes that want to hear of a restore.
 #[derive(Debug)]
 pub(super) struct Listeners {
     socket: PathBuf,
-    connected: Arc<Mutex<Vec<UnixStream>>>,
+    connected: Arc<Mutex<Connected>>,
     accepting: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+struct Connected {
+    processes: Vec<UnixStream>,
+    /// How many could not be taken.
+    turned_away: u32,
 }
 
 impl Listeners {
@@ -47,7 +55,7 @@ impl Listeners {
         }
         let listener = UnixListener::bind(&socket).doing(listening)?;
         fs::set_permissions(&socket, Permissions::from_mode(0o666)).doing(listening)?;
-        let connected = Arc::<Mutex<Vec<UnixStream>>>::default();
+        let connected = Arc::<Mutex<Connected>>::default();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&connected))).abort_handle();
         Ok(Self {
             socket,
@@ -62,26 +70,32 @@ impl Listeners {
         // What remains of it if this fails is a socket that refuses connections.
         fs::remove_file(&self.socket).ok();
         let connected = std::mem::take(&mut *self.connected.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut told = Vec::new();
-        for mut process in connected {
+        let mut processes = Vec::new();
+        for mut process in connected.processes {
             // One that has ended meanwhile is not told. A byte finds room in any socket's empty queue.
             if process.write_all(b"R").await.is_ok() {
-                told.push(process);
+                processes.push(process);
             }
         }
-        Told(told)
+        Told {
+            processes,
+            turned_away: connected.turned_away,
+        }
     }
 }
 
 /// Processes that have been told and owe an answer.
 #[derive(Debug)]
-pub(super) struct Told(Vec<UnixStream>);
+pub(super) struct Told {
+    processes: Vec<UnixStream>,
+    turned_away: u32,
+}
 
 impl Told {
     /// Waits for the answers.
     pub(super) async fn answers(self) -> Resumed {
         let mut answers: JoinSet<bool> = self
-            .0
+            .processes
             .into_iter()
             .map(|mut process| async move { process.read_u8().await.is_ok() })
             .collect();
@@ -92,19 +106,22 @@ impl Told {
             expected -= 1;
             resumed.told += u32::from(answer.unwrap_or_default());
         }
-        resumed.silent = u32::try_from(expected).unwrap_or(u32::MAX);
-        resumed.told += resumed.silent;
+        let unanswered = u32::try_from(expected).unwrap_or(u32::MAX);
+        resumed.silent = unanswered.saturating_add(self.turned_away);
+        resumed.told = resumed.told.saturating_add(resumed.silent);
         resumed
     }
 }
 
-async fn accept(listener: UnixListener, connected: Arc<Mutex<Vec<UnixStream>>>) {
+async fn accept(listener: UnixListener, connected: Arc<Mutex<Connected>>) {
     while let Ok((process, _)) = listener.accept().await {
         let mut connected = connected.lock().unwrap_or_else(PoisonError::into_inner);
         // Processes that have ended make room.
-        connected.retain(|process| !has_ended(process));
-        if connected.len() < MAX_LISTENERS {
-            connected.push(process);
+        connected.processes.retain(|process| !has_ended(process));
+        if connected.processes.len() < MAX_LISTENERS {
+            connected.processes.push(process);
+        } else {
+            connected.turned_away = connected.turned_away.saturating_add(1);
         }
     }
 }
@@ -150,7 +167,7 @@ mod tests {
             assert_eq!(answering.read_u8().await.unwrap(), b'R');
             answering.write_all(b".").await.unwrap();
         });
-        while listeners.connected.lock().unwrap().is_empty() {
+        while listeners.connected.lock().unwrap().processes.is_empty() {
             tokio::task::yield_now().await;
         }
         let resumed = listeners.tell().await.answers().await;
@@ -164,9 +181,27 @@ mod tests {
         let hook = hook(folder.path());
         let listeners = Listeners::open(&hook).unwrap();
         let _silent = UnixStream::connect(&hook.socket).await.unwrap();
-        while listeners.connected.lock().unwrap().is_empty() {
+        while listeners.connected.lock().unwrap().processes.is_empty() {
             tokio::task::yield_now().await;
         }
+        let resumed = listeners.tell().await.answers().await;
+        assert_eq!((resumed.told, resumed.silent), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn processes_that_are_too_many_are_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = hook(folder.path());
+        let listeners = Listeners::open(&hook).unwrap();
+        let mut ended = Vec::new();
+        for _ in 0..MAX_LISTENERS {
+            ended.push(UnixStream::connect(&hook.socket).await.unwrap());
+        }
+        let _one_more = UnixStream::connect(&hook.socket).await.unwrap();
+        while listeners.connected.lock().unwrap().turned_away == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(ended);
         let resumed = listeners.tell().await.answers().await;
         assert_eq!((resumed.told, resumed.silent), (1, 1));
     }

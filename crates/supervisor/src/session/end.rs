@@ -97,6 +97,9 @@ pub enum HostFailure {
     /// The guest did not do its part.
     #[error("the guest could not be told to start the agent")]
     Guest(#[source] GuestError),
+    /// The restored guest did not do its part.
+    #[error("the restored sandbox did not become one of its own")]
+    Resume(#[source] GuestError),
     /// A restored agent did not take the news.
     #[error("the restored agent's hook failed: {0}")]
     RestoreHook(String),

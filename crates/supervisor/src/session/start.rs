@@ -176,7 +176,7 @@ async fn attempt(
                 let resumed = guest
                     .resume(hostname, storage)
                     .await
-                    .map_err(HostFailure::Guest)?;
+                    .map_err(HostFailure::Resume)?;
                 tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
                 if let Some(hook) = agent
                     .template

@@ -37,6 +37,9 @@ pub(super) enum NotReady {
     /// The guest did not do its part.
     #[error("the guest could not be told to start the agent")]
     Guest(#[source] GuestError),
+    /// A restored guest did not do its part.
+    #[error("the restored guest did not resume")]
+    Resume(#[source] GuestError),
 }
 
 /// What the agent did wrong.
@@ -82,11 +85,13 @@ pub(super) async fn bring_up(
 /// Resumes a restored agent that nobody will use.
 pub(super) async fn resumes(channel: impl Channel) -> Result<(), NotReady> {
     let guest = Guest::connect(channel).await?;
-    guest
-        .resume("template".to_owned(), None)
-        .await
-        .map_err(NotReady::Guest)?;
-    Ok(())
+    match guest.resume("template".to_owned(), None).await {
+        Ok(_) => Ok(()),
+        Err(error @ GuestError::NotRenewed { .. }) => Err(NotReady::Agent(format!(
+            "The agent cannot be restored: {error}. With platformVersion V1 each session boots."
+        ))),
+        Err(error) => Err(NotReady::Resume(error)),
+    }
 }
 
 async fn become_ready(guest: &Guest, agent: &AgentSpec, template: &TemplateSpec) -> Result<(), Fault> {
