@@ -90,7 +90,7 @@ def test_a_version_whose_agent_exits_at_start_is_not_created(aws: Aws) -> None:
 
 
 def test_never_healthy(own_server, driver: str, python: str) -> None:
-    server = own_server(driver, "never-healthy", **SMALL_SANDBOXES, limits={"init_timeout_secs": 5})
+    server = own_server(driver, "never-healthy", **SMALL_SANDBOXES, limits={"init_timeout_secs": 20})
     runtime = Aws(server, python).deploy(agent_zip("never_healthy"))
     said = runtime.session().fails("recall")
     assert (said["status"], said["code"]) == (424, "RuntimeClientError")
