@@ -25,7 +25,7 @@ use crate::failure::{Doing as _, Failure};
 /// Most processes that are told. More are as if they did not answer.
 const MAX_LISTENERS: usize = 256;
 /// How long all of them together may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The processes that want to hear of a restore.
 #[derive(Debug)]
