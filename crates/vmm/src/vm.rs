@@ -455,6 +455,9 @@ impl Vm {
 
     /// Ends the machine now and waits until nothing is left of it. What cannot be removed is removed by the next sweep.
     pub async fn destroy(&mut self) {
+        if self.is_removed {
+            return;
+        }
         // It may have ended by itself.
         self.process.leave(false);
         self.process.kill();

@@ -126,12 +126,6 @@ pub(crate) struct Started {
     pub(crate) groups: NewGroups,
 }
 
-/// What is left of a process that could not be started.
-struct NotStarted {
-    error: io::Error,
-    groups: NewGroups,
-}
-
 /// Control groups of a machine that is being started. Dropped, they are removed.
 pub(crate) struct NewGroups(Vec<PathBuf>);
 
@@ -423,53 +417,40 @@ impl Prepared {
     /// Starts it. Nothing is left when that fails.
     pub(crate) async fn spawn(self) -> io::Result<Started> {
         let spawned = if self.in_own_pids {
-            self.spawn_in_own_pids().await?
+            spawn_in_own_pids(self.command).await
         } else {
-            self.spawn_here()
+            spawn_here(self.command)
         };
         match spawned {
-            Ok(started) => Ok(started),
-            Err(NotStarted { error, groups }) => {
-                cgroup::remove(&groups.keep()).await;
+            Ok(process) => Ok(Started {
+                process,
+                groups: self.groups,
+            }),
+            Err(error) => {
+                cgroup::remove(&self.groups.keep()).await;
                 Err(error)
             }
         }
     }
+}
 
-    async fn spawn_in_own_pids(self) -> io::Result<Result<Started, NotStarted>> {
-        let runtime = Handle::current();
-        let (tell, told) = oneshot::channel();
-        // The children of a thread that has done this are in that namespace, and nothing else changes. It ends at once.
-        std::thread::Builder::new()
-            .name("jail".to_owned())
-            .spawn(move || {
-                let _runtime = runtime.enter();
-                let spawned = match unshare(UnshareFlags::NEWPID) {
-                    Ok(()) => self.spawn_here(),
-                    Err(error) => Err(self.not_started(error)),
-                };
-                // Where nobody waits any more, or stops to before it has it, it ends with what brings it.
-                tell.send(spawned).ok();
-            })?;
-        told.await.map_err(io::Error::other)
-    }
+async fn spawn_in_own_pids(command: Command) -> io::Result<Process> {
+    let runtime = Handle::current();
+    let (tell, told) = oneshot::channel();
+    // The children of a thread that has done this are in that namespace, and nothing else changes. It ends at once.
+    std::thread::Builder::new()
+        .name("jail".to_owned())
+        .spawn(move || {
+            let _runtime = runtime.enter();
+            let spawned = unshare(UnshareFlags::NEWPID).and_then(|()| spawn_here(command));
+            // Where nobody waits any more, or stops to before it has it, it ends with what brings it.
+            tell.send(spawned).ok();
+        })?;
+    told.await.map_err(io::Error::other)?
+}
 
-    fn spawn_here(mut self) -> Result<Started, NotStarted> {
-        match self.command.spawn() {
-            Ok(child) => Ok(Started {
-                process: Process::own(child),
-                groups: self.groups,
-            }),
-            Err(error) => Err(self.not_started(error)),
-        }
-    }
-
-    fn not_started(self, error: io::Error) -> NotStarted {
-        NotStarted {
-            error,
-            groups: self.groups,
-        }
-    }
+fn spawn_here(mut command: Command) -> io::Result<Process> {
+    Ok(Process::own(command.spawn()?))
 }
 
 impl NewGroups {

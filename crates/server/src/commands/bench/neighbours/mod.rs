@@ -135,10 +135,10 @@ pub(super) async fn measure(
         }
         tokio::time::sleep(RISE).await;
         let loaded = latency(&measured, &neighbour, time).await?;
-        if asking.iter().flatten().any(AbortOnDropHandle::is_finished) {
-            return Err("a session stopped answering under its load".into());
+        if let Some(ended) = asking.into_iter().flatten().find(AbortOnDropHandle::is_finished) {
+            let Err(error) = ended.await?;
+            return Err(format!("a session stopped answering under its load: {error}").into());
         }
-        drop(asking);
         for other in &others {
             // One whose load did not last is not there any more.
             loading.end(&mut client, other).await?;
