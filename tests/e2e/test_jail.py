@@ -5,12 +5,14 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness.aws import AgentSession, Aws, agent_zip
 from harness.server import BINARIES, SMALL_SANDBOXES, Server
+from harness.waiting import wait_until
 
 pytestmark = pytest.mark.microvm
 
@@ -107,6 +109,41 @@ def test_disks_keep_to_the_rate_that_the_operator_says(own_server: Callable[...,
         version_2 = Path("/sys/fs/cgroup" + groups.get("", ""), "io.max")
         said = (version_1 if "blkio" in groups else version_2).read_text()
         assert str(rate << 20) in said
+
+
+COMPUTE = """
+import time
+ends = time.monotonic() + {seconds}
+while time.monotonic() < ends:
+    pass
+result = "done"
+"""
+
+
+@as_root
+def test_a_machine_that_computes_gives_way_to_others_until_it_has_done(
+    own_server: Callable[..., Server], python: str
+) -> None:
+    server = own_server("microvm", "turns", **SMALL_SANDBOXES)
+    runtime = Aws(server, python).deploy(
+        agent_zip("toolbox"), environmentVariables={"TOOLBOX_MAY_DO_DAMAGE": "1"}, platformVersion="V2"
+    )
+    session = runtime.session()
+    session.do("recall")
+    [pid] = server.machines()
+    groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    version_1 = [Path("/sys/fs/cgroup/cpu" + group) for kinds, group in groups.items() if "cpu" in kinds.split(",")]
+    [group] = version_1 or [Path("/sys/fs/cgroup" + groups[""])]
+    background = group / "cpu.idle"
+    if not background.exists():
+        pytest.skip("needs Linux 5.15 and control groups for processors")
+    wait_until("the machine to be in front", lambda: background.read_text() == "0\n", 30)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(session.do, "python", code=COMPUTE.format(seconds=8))
+        wait_until("the machine that computes to be in the background", lambda: background.read_text() == "1\n", 30)
+        assert work.result() == "done"
+    wait_until("the machine to be in front again", lambda: background.read_text() == "0\n", 30)
+    session.stop()
 
 
 @as_root

@@ -11,6 +11,7 @@ from harness.aws import Aws, agent_zip
 from harness.metrics import metric
 from harness.nested import HostCannot, NestedMachine
 from harness.waiting import wait_until
+from test_jail import COMPUTE
 from test_snapshots import assert_each_is_its_own, look
 
 pytestmark = [
@@ -64,6 +65,20 @@ def test_machines_are_limited_by_control_groups_of_version_2(nested: NestedMachi
         line = re.compile(rf"--- /sys/fs/cgroup/coracle/\w+/{name}\.max: {limit}\n")
         wait_until(f"{line.pattern} on the console", lambda line=line: line.search(nested.said()), 60)
     assert "control groups limit its memory, processes, processor time and disk rate" in nested.said()
+    session.stop()
+
+
+def test_a_machine_that_computes_gives_way_under_control_groups_of_version_2(nested: NestedMachine) -> None:
+    runtime = Aws(nested, "PYTHON_3_13", read_timeout=600).deploy(
+        agent_zip("toolbox"), timeout=300, environmentVariables={"TOOLBOX_MAY_DO_DAMAGE": "1"}
+    )
+    session = runtime.session()
+    session.do("recall")
+    began = len(nested.said())
+    session.do("python", code=COMPUTE.format(seconds=8))
+    wait_until("it to be in the background", lambda: "/cpu.idle: 1\n" in nested.said()[began:], 60)
+    ended = len(nested.said())
+    wait_until("it to be in front again", lambda: "/cpu.idle: 0\n" in nested.said()[ended:], 60)
     session.stop()
 
 

@@ -63,7 +63,7 @@ class Holdings:
             children=len(server.left_processes()),
             sandboxes=len(server.left_files()),
             namespaces=len({inode for pid in Path("/proc").glob("[0-9]*") for inode in _namespaces(pid)}),
-            cgroups=sum(1 for path in Path("/sys/fs/cgroup").rglob("*coracle*") if path.is_dir()),
+            cgroups=sum(1 for path in Path("/sys/fs/cgroup").rglob("coracle/*") if path.is_dir()),
         )
 
     def assert_like(self, before: "Holdings") -> None:

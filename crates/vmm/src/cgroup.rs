@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  version 2   /sys/fs/cgroup/coracle/<sandbox>
-//!  version 1   /sys/fs/cgroup/<controller>/<this process's group>/coracle-<sandbox>   for each controller
+//!  version 1   /sys/fs/cgroup/<controller>/<this process's group>/coracle/<sandbox>   for each controller
 //! ```
 //!
-//! Version 2 takes no groups below one that has processes, so ours are beside the server's there. A group is made before
-//! the process that enters it and removed after its end; one that is left is removed by a sweep. The rate of a disk is
-//! limited where the files of machines are on a block device of which the kernel knows.
+//! Version 2 takes no groups below one that has processes, so ours are beside the server's there. When processors are
+//! short, all machines together get the share of one other group, or of one thread in version 1; [`crate::turns`] says
+//! which of them goes first. A group is made before the process that enters it and removed after its end; one that is
+//! left is removed by a sweep. The rate of a disk is limited where the files of machines are on a block device of which
+//! the kernel knows.
 
 use std::fs;
 use std::io;
@@ -21,6 +23,8 @@ use coracle_types::SandboxId;
 use crate::config::DiskRate;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// The group that has those of all machines in it.
+const OURS: &str = "coracle";
 const BLOCK_DEVICES: &str = "/sys/dev/block";
 /// The controllers of version 1 without which there are no limits.
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
@@ -28,9 +32,6 @@ const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 const BLOCK_CONTROLLER: &str = "blkio";
 /// Processor time is given out in slices of this length, in microseconds.
 const PERIOD: u64 = 100_000;
-/// The weight of a processor in version 1, where a thread in no group has 1024: when processors are short, the server,
-/// for which every caller waits, goes before machines, of whatever number.
-const SHARES: u64 = 64;
 /// How long a process that is ending may take to leave its groups, and how often that is looked at.
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 const END_LOOK: Duration = Duration::from_millis(10);
@@ -79,9 +80,16 @@ impl ControlGroups {
 
     fn find_in(root: &Path, own: &str, disk: Result<BlockDevice, String>) -> io::Result<Self> {
         let place = Place::look_in(root, own)?;
-        if let Place::Version2(ours) = &place {
-            fs::create_dir_all(ours)?;
-            enable(root, ours, "+memory +pids +cpu")?;
+        match &place {
+            Place::Version2(ours) => {
+                fs::create_dir_all(ours)?;
+                enable(root, ours, "+memory +pids +cpu")?;
+            }
+            Place::Version1(places) => {
+                for (_, ours) in places {
+                    fs::create_dir_all(ours)?;
+                }
+            }
         }
         let limited = disk.and_then(|device| {
             match &place {
@@ -158,7 +166,6 @@ impl ControlGroups {
                         Err(_) => Vec::new(),
                     },
                     _ => vec![
-                        ("cpu.shares", (limits.processors * SHARES).to_string()),
                         ("cpu.cfs_period_us", PERIOD.to_string()),
                         ("cpu.cfs_quota_us", quota.to_string()),
                     ],
@@ -177,14 +184,14 @@ impl Place {
 
     fn look_in(root: &Path, own: &str) -> io::Result<Self> {
         if root.join("cgroup.controllers").exists() {
-            return Ok(Self::Version2(root.join("coracle")));
+            return Ok(Self::Version2(root.join(OURS)));
         }
         let mounted = |controller| {
             let folder = root.join(controller);
             // In a container the group's folder may be mounted in place of the whole hierarchy.
             let below = folder.join(own_group(own, controller)?);
             let place = if below.is_dir() { below } else { folder };
-            place.is_dir().then_some((controller, place))
+            place.is_dir().then(|| (controller, place.join(OURS)))
         };
         let mut places: Vec<_> = CONTROLLERS.into_iter().filter_map(mounted).collect();
         if places.len() < CONTROLLERS.len() {
@@ -204,7 +211,7 @@ impl Place {
             Self::Version2(folder) => vec![folder.join(sandbox.to_string())],
             Self::Version1(places) => places
                 .iter()
-                .map(|(_, folder)| folder.join(format!("coracle-{sandbox}")))
+                .map(|(_, folder)| folder.join(sandbox.to_string()))
                 .collect(),
         }
     }
@@ -352,7 +359,7 @@ mod tests {
         let sandbox = SandboxId::new();
         let groups = found.make(sandbox, LIMITS).unwrap();
         let expected = ["memory/server/one", "pids", "cpu", "blkio"]
-            .map(|folder| root.path().join(folder).join(format!("coracle-{sandbox}")));
+            .map(|folder| root.path().join(folder).join(OURS).join(sandbox.to_string()));
         assert_eq!(groups, expected);
         let limits = [
             "blkio.throttle.read_bps_device=254:0 1000",
@@ -361,7 +368,6 @@ mod tests {
             "blkio.throttle.write_iops_device=254:0 10",
             "cpu.cfs_period_us=100000",
             "cpu.cfs_quota_us=200000",
-            "cpu.shares=128",
             "memory.limit_in_bytes=1073741824",
             "pids.max=7",
         ];

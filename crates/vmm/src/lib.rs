@@ -26,6 +26,7 @@ mod run_folder;
 mod snapshot;
 mod sweep;
 mod tail;
+mod turns;
 mod vm;
 
 pub use config::{Accelerator, Access, Disk, DiskRate, MachineConfig, Memory, NetworkCard};

@@ -25,6 +25,7 @@ use crate::remove::{in_background, remove_tree};
 use crate::run_folder::RunFolder;
 use crate::snapshot::{self, MAX_STATE, SnapshotError};
 use crate::tail::Tail;
+use crate::turns::Turns;
 
 /// The state of a hibernated machine's devices, in its folder.
 pub const HIBERNATED_STATE: &str = "state";
@@ -108,6 +109,8 @@ pub struct Vm {
     sockets: RunFolder,
     /// Its control groups.
     groups: Vec<PathBuf>,
+    /// Whether it goes first when processors are short.
+    turns: Turns,
     /// What the guest writes to its serial console.
     console: Tail,
     /// What QEMU itself has to say.
@@ -146,13 +149,15 @@ impl Vm {
             .collect();
         let pid = process.id().unwrap_or_default();
         let (console, folder) = (Tail::default(), folder.to_owned());
+        let groups = groups.keep();
         let mut vm = Self {
             process,
             pid,
             folder,
             original: config.memory.original().map(Path::to_owned),
             sockets,
-            groups: groups.keep(),
+            turns: Turns::of(pid, &groups),
+            groups,
             console,
             complaints,
             readers,
@@ -183,6 +188,7 @@ impl Vm {
             folder: folder.to_owned(),
             original: record.original.filter(|original| original.exists()),
             sockets,
+            turns: Turns::of(record.pid, &record.groups),
             groups: record.groups,
             console: Tail::default(),
             complaints: Tail::default(),
@@ -458,6 +464,7 @@ impl Vm {
         if self.is_removed {
             return;
         }
+        self.turns.end();
         // It may have ended by itself.
         self.process.leave(false);
         self.process.kill();

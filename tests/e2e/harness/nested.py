@@ -57,7 +57,9 @@ echo "--- credentials"
 cat /data/credentials
 echo "--- end of credentials"
 while sleep 2; do
-    for file in /sys/fs/cgroup/coracle/*/*.max; do [ -e "$file" ] && echo "--- $file: $(cat "$file")"; done
+    for file in /sys/fs/cgroup/coracle/*/*.max /sys/fs/cgroup/coracle/*/cpu.idle; do
+        [ -e "$file" ] && echo "--- $file: $(cat "$file")"
+    done
 done &
 wait "$server"
 echo "--- the server has ended"
