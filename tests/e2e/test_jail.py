@@ -135,13 +135,20 @@ def test_a_machine_that_computes_gives_way_to_others_until_it_has_done(
     version_1 = [Path("/sys/fs/cgroup/cpu" + group) for kinds, group in groups.items() if "cpu" in kinds.split(",")]
     [group] = version_1 or [Path("/sys/fs/cgroup" + groups[""])]
     background = group / "cpu.idle"
-    if not background.exists():
+    if group.parent.name != "coracle" or not background.exists():
         pytest.skip("needs Linux 5.15 and control groups for processors")
     wait_until("the machine to be in front", lambda: background.read_text() == "0\n", 30)
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(session.do, "python", code=COMPUTE.format(seconds=8))
-        wait_until("the machine that computes to be in the background", lambda: background.read_text() == "1\n", 30)
-        assert work.result() == "done"
+        work = []
+
+        def is_in_background() -> bool:
+            # Again, because on a host where everything is busy it gets no processor for itself at first.
+            if not work or work[-1].done():
+                work.append(pool.submit(session.do, "python", code=COMPUTE.format(seconds=8)))
+            return background.read_text() == "1\n"
+
+        wait_until("the machine that computes to be in the background", is_in_background, 120)
+        assert [each.result() for each in work] == ["done"] * len(work)
     wait_until("the machine to be in front again", lambda: background.read_text() == "0\n", 30)
     session.stop()
 

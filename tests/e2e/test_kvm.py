@@ -74,6 +74,8 @@ def test_a_machine_that_computes_gives_way_under_control_groups_of_version_2(nes
     )
     session = runtime.session()
     session.do("recall")
+    booted = len(nested.said())
+    wait_until("it to be in front", lambda: "/cpu.idle: 0\n" in nested.said()[booted:], 60)
     began = len(nested.said())
     session.do("python", code=COMPUTE.format(seconds=8))
     wait_until("it to be in the background", lambda: "/cpu.idle: 1\n" in nested.said()[began:], 60)

@@ -80,25 +80,12 @@ impl ControlGroups {
 
     fn find_in(root: &Path, own: &str, disk: Result<BlockDevice, String>) -> io::Result<Self> {
         let place = Place::look_in(root, own)?;
-        match &place {
-            Place::Version2(ours) => {
-                fs::create_dir_all(ours)?;
-                enable(root, ours, "+memory +pids +cpu")?;
-            }
-            Place::Version1(places) => {
-                for (_, ours) in places {
-                    fs::create_dir_all(ours)?;
-                }
-            }
-        }
+        place.make()?;
         let limited = disk.and_then(|device| {
-            match &place {
-                Place::Version2(ours) => enable(root, ours, "+io"),
-                Place::Version1(places) if places.iter().any(is_for_blocks) => Ok(()),
-                Place::Version1(_) => Err(io::ErrorKind::NotFound.into()),
-            }
-            .map(|()| device)
-            .map_err(|error| format!("control groups for it in {}: {error}", root.display()))
+            place
+                .make_for_blocks()
+                .map(|()| device)
+                .map_err(|error| format!("control groups for it in {}: {error}", root.display()))
         });
         let reason = limited.as_ref().err().cloned();
         let groups = Self { place, disk: limited };
@@ -124,6 +111,20 @@ impl ControlGroups {
 
     /// Makes groups with these limits, for one process to enter. On an error nothing is left.
     pub(crate) fn make(&self, sandbox: SandboxId, limits: Limits) -> io::Result<Vec<PathBuf>> {
+        match self.try_make(sandbox, limits) {
+            // Whoever clears up on this host may have removed the group around them while it was empty.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.place.make()?;
+                if self.disk.is_ok() {
+                    self.place.make_for_blocks()?;
+                }
+                self.try_make(sandbox, limits)
+            }
+            made => made,
+        }
+    }
+
+    fn try_make(&self, sandbox: SandboxId, limits: Limits) -> io::Result<Vec<PathBuf>> {
         let groups = self.groups_of(sandbox);
         for (group, settings) in groups.iter().zip(self.settings(limits)) {
             let made = make(group, &settings);
@@ -176,6 +177,31 @@ impl ControlGroups {
 }
 
 impl Place {
+    /// Makes the group around those of machines, for all limits but that on disks.
+    fn make(&self) -> io::Result<()> {
+        match self {
+            Self::Version2(ours) => {
+                make_folder(ours)?;
+                enable(ours, "+memory +pids +cpu")
+            }
+            Self::Version1(places) => places
+                .iter()
+                .filter(|place| !is_for_blocks(place))
+                .try_for_each(|(_, ours)| make_folder(ours)),
+        }
+    }
+
+    /// The same for the limit on disks.
+    fn make_for_blocks(&self) -> io::Result<()> {
+        match self {
+            Self::Version2(ours) => enable(ours, "+io"),
+            Self::Version1(places) => match places.iter().find(|place| is_for_blocks(place)) {
+                Some((_, ours)) => make_folder(ours),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+        }
+    }
+
     /// Where they are, if they can be there. Makes nothing.
     pub(crate) fn look() -> io::Result<Self> {
         let own = fs::read_to_string("/proc/self/cgroup")?;
@@ -235,10 +261,16 @@ impl BlockDevice {
     }
 }
 
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+}
+
 /// Has groups of version 2 in our folder limit these.
-fn enable(root: &Path, ours: &Path, controllers: &str) -> io::Result<()> {
-    [root, ours]
-        .iter()
+fn enable(ours: &Path, controllers: &str) -> io::Result<()> {
+    ours.parent()
+        .into_iter()
+        .chain([ours])
         .try_for_each(|folder| fs::write(folder.join("cgroup.subtree_control"), controllers))
 }
 
@@ -387,6 +419,34 @@ mod tests {
             "pids.max=7",
         ];
         assert_eq!(written(&groups), limits);
+    }
+
+    #[test]
+    fn a_group_around_them_that_is_gone_is_made_again() {
+        for version in [1, 2] {
+            let root = version_1();
+            if version == 2 {
+                fs::write(root.path().join("cgroup.controllers"), "").unwrap();
+            }
+            let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
+            for group in found.groups_of(SandboxId::new()) {
+                fs::remove_dir_all(group.parent().unwrap()).unwrap();
+            }
+            let groups = found.make(SandboxId::new(), LIMITS).unwrap();
+            assert!(groups.iter().all(|group| group.is_dir()));
+        }
+    }
+
+    #[test]
+    fn a_hierarchy_for_disks_in_which_nothing_can_be_made_costs_no_other_limit() {
+        let root = version_1();
+        fs::write(root.path().join("blkio/coracle"), "no folder").unwrap();
+        let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
+        assert!(found.no_disk().unwrap().contains("blkio"));
+        assert_eq!(
+            found.make(SandboxId::new(), LIMITS).unwrap().len(),
+            CONTROLLERS.len()
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use tokio::task::AbortHandle;
 
 use crate::procfs;
@@ -32,9 +33,15 @@ const CALM: f64 = 0.4;
 /// How often in a row, so that short breaks do not bring a machine to the front.
 const CALM_LOOKS: u8 = 4;
 
-/// Gives a machine its turns until it is dropped.
+/// Gives a machine its turns until it is dropped. It is in front then, so that ending, too, has its turn.
 #[derive(Debug)]
-pub(crate) struct Turns(Option<AbortHandle>);
+pub(crate) struct Turns(Option<Given>);
+
+#[derive(Debug)]
+struct Given {
+    task: AbortHandle,
+    file: PathBuf,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
@@ -50,13 +57,18 @@ impl Turns {
     pub(crate) fn of(pid: u32, groups: &[PathBuf]) -> Self {
         let mut files = groups.iter().map(|group| group.join(IDLE));
         let file = files.find(|file| file.exists());
-        Self(file.map(|file| tokio::spawn(give(pid, file)).abort_handle()))
+        Self(file.map(|file| Given {
+            task: tokio::spawn(give(pid, file.clone())).abort_handle(),
+            file,
+        }))
     }
 
-    /// Leaves the groups alone from now on.
+    /// Leaves the machine in front.
     pub(crate) fn end(&mut self) {
-        if let Some(task) = self.0.take() {
+        if let Some(Given { task, file }) = self.0.take() {
             task.abort();
+            // Its group may be gone.
+            Turn::Front.write(&file).ok();
         }
     }
 }
@@ -89,31 +101,45 @@ impl Turn {
     }
 }
 
-/// Goes on until the process or its group is gone.
+/// Goes on until the process or its group is gone. What fails otherwise is tried again at the next look.
 async fn give(pid: u32, file: PathBuf) {
     let mut turn = Turn::Front;
-    // An earlier server may have left it in the background.
-    let mut written = turn.write(&file);
-    let Ok(mut before) = procfs::cpu_time(pid) else {
-        return;
-    };
-    let mut looked = Instant::now();
-    while written.is_ok() {
-        tokio::time::sleep(LOOK).await;
-        let Ok(used) = procfs::cpu_time(pid) else {
-            return;
-        };
-        let next = turn.next(used.saturating_sub(before), looked.elapsed());
-        (before, looked) = (used, Instant::now());
-        if next.is_in_front() != turn.is_in_front() {
-            written = next.write(&file);
+    // An earlier server may have left anything.
+    let mut written = None;
+    let mut looked = procfs::cpu_time(pid).ok().map(|used| (used, Instant::now()));
+    loop {
+        if written != Some(turn.is_in_front()) {
+            match turn.write(&file) {
+                Ok(()) => written = Some(turn.is_in_front()),
+                Err(error) if is_gone(&error) => return,
+                Err(_) => {}
+            }
         }
-        turn = next;
+        tokio::time::sleep(LOOK).await;
+        match procfs::cpu_time(pid) {
+            Ok(used) => {
+                let now = Instant::now();
+                if let Some((before, then)) = looked.replace((used, now)) {
+                    turn = turn.next(used.saturating_sub(before), now - then);
+                }
+            }
+            Err(error) if is_gone(&error) => return,
+            Err(_) => {}
+        }
     }
+}
+
+/// Whether a process or a control group is no more.
+fn is_gone(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOENT | Errno::SRCH | Errno::NODEV))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     /// Where a machine is after looks a second apart, between which it used so many milliseconds.
@@ -135,6 +161,46 @@ mod tests {
         assert!(after(&[2000, 0, 0, 0, 390]).is_in_front());
         assert!(!after(&[2000, 0, 0, 0, 410, 0, 0, 0]).is_in_front());
         assert!(!after(&[2000, 500, 500, 500, 500, 500]).is_in_front());
+    }
+
+    fn group(says: &str) -> tempfile::TempDir {
+        let group = tempfile::tempdir().unwrap();
+        fs::write(group.path().join(IDLE), says).unwrap();
+        group
+    }
+
+    async fn until_it_says(group: &tempfile::TempDir, awaited: &str) {
+        let says = || fs::read_to_string(group.path().join(IDLE)).unwrap();
+        let begun = Instant::now();
+        while says() != awaited {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "{IDLE} says {:?}, not {awaited}",
+                says()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_server_left_in_the_background_comes_to_the_front() {
+        let group = group("1");
+        let _turns = Turns::of(std::process::id(), &[group.path().to_owned()]);
+        until_it_says(&group, "0").await;
+    }
+
+    #[tokio::test]
+    async fn a_process_that_computes_is_in_the_background_until_its_turns_end() {
+        let group = group("0");
+        let mut turns = Turns::of(std::process::id(), &[group.path().to_owned()]);
+        let done = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&done);
+        let worker = std::thread::spawn(move || while !told.load(Ordering::Relaxed) {});
+        until_it_says(&group, "1").await;
+        turns.end();
+        until_it_says(&group, "0").await;
+        done.store(true, Ordering::Relaxed);
+        worker.join().unwrap();
     }
 
     #[tokio::test]
