@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from client import AT_ONCE, PAYLOAD, WAIT_SECONDS, Runtime, Server, new_session, progress, wait
 
 CALLERS = 4
+# An iterator, which threads share.
+AGENT_PORTS = iter(range(12_000, 32_000))
 
 
 class Measured(Runtime):
@@ -115,10 +117,21 @@ def mean_bytes(folder):
     return round(statistics.mean(sizes)) if sizes else 0
 
 
+def free_port():
+    """One that no other agent gets, and below those that connections come from: a caller who tries a port of these until
+    somebody listens may in the end be connected to itself."""
+    for port in AGENT_PORTS:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
+        except OSError:
+            continue
+    sys.exit("no port is left for an agent")
+
+
 def bare_process(agent):
     """From the start of the agent as a process of this machine to the first byte of its answer."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     began = time.perf_counter()
     command = [sys.executable, "-c", f"from main import app; app.run(port={port})"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
