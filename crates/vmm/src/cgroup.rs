@@ -368,6 +368,12 @@ mod tests {
         root
     }
 
+    fn version_2() -> tempfile::TempDir {
+        let root = version_1();
+        fs::write(root.path().join("cgroup.controllers"), "").unwrap();
+        root
+    }
+
     fn disk() -> Result<BlockDevice, String> {
         Ok(BlockDevice("254:0".to_owned()))
     }
@@ -408,8 +414,7 @@ mod tests {
 
     #[test]
     fn version_2_says_the_same() {
-        let root = version_1();
-        fs::write(root.path().join("cgroup.controllers"), "").unwrap();
+        let root = version_2();
         let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
         let groups = found.make(SandboxId::new(), LIMITS).unwrap();
         let limits = [
@@ -423,11 +428,7 @@ mod tests {
 
     #[test]
     fn a_group_around_them_that_is_gone_is_made_again() {
-        for version in [1, 2] {
-            let root = version_1();
-            if version == 2 {
-                fs::write(root.path().join("cgroup.controllers"), "").unwrap();
-            }
+        for root in [version_1(), version_2()] {
             let found = ControlGroups::find_in(root.path(), OWN, disk()).unwrap();
             for group in found.groups_of(SandboxId::new()) {
                 fs::remove_dir_all(group.parent().unwrap()).unwrap();
@@ -451,11 +452,7 @@ mod tests {
 
     #[test]
     fn what_has_no_block_device_has_no_limit_on_it_and_says_why() {
-        for version in [1, 2] {
-            let root = version_1();
-            if version == 2 {
-                fs::write(root.path().join("cgroup.controllers"), "").unwrap();
-            }
+        for root in [version_1(), version_2()] {
             let reason = "on no block device".to_owned();
             let found = ControlGroups::find_in(root.path(), OWN, Err(reason.clone())).unwrap();
             assert_eq!(found.no_disk(), Some(&*reason));

@@ -7,8 +7,8 @@
 //!            used under CALM of one at CALM_LOOKS in a row
 //! ```
 //!
-//! Weights do not do this: the kernel lets a thread that runs finish its turn before one that wakes, and an answer takes
-//! several wake-ups. A machine in the background (`cpu.idle` of its control group, Linux 5.15) gives way at once to those
+//! Weights do less: the kernel lets a thread that runs finish its turn before one that wakes, and an answer takes several
+//! wake-ups. A machine in the background (`cpu.idle` of its control group, Linux 5.15) gives way at once to those
 //! in front, and gets everything that they leave. One that gets nothing there uses nothing, and so is in front again after
 //! a few looks: none starves. Without control groups, or on an older kernel, all machines are in front.
 
