@@ -12,7 +12,7 @@ from harness.server import BINARIES, IMAGES, PATH
 TIMEOUT = 1500
 # As little as each of them does.
 SMALLEST = {
-    "start": ["--sessions", "1", "--boots", "1", "--rate-seconds", "1", "--agent", "hello"],
+    "start": ["--sessions", "1", "--boots", "1", "--rate-seconds", "1", "--agent", "strands"],
     "protocols": ["--round-trips", "1", "--frames", "10", "--mebibytes", "1"],
     "neighbours": ["--seconds", "1", "--load", "processors"],
     "images": ["--small", "1", "--large", "300", "--pulls", "1", "--sessions", "1"],

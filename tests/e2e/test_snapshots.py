@@ -16,6 +16,7 @@ import pytest
 from harness.aws import AgentSession, Aws, Runtime, agent_zip
 from harness.metrics import metric
 from harness.packages import bundle
+from harness.pools import ready
 from harness.server import BINARIES, Server
 from harness.waiting import wait_until
 
@@ -100,6 +101,26 @@ def test_an_agent_hears_of_its_restore_before_anything_else(snapshotted: Runtime
     assert [seen["restored"] for seen in look_at_fresh_sessions(snapshotted, 1)] == [0], "nobody has asked for it"
     hook("/restored")
     assert [seen["restored"] for seen in look_at_fresh_sessions(snapshotted, 2)] == [1, 1]
+
+
+def test_an_agent_hears_of_its_restore_into_a_pool_not_when_a_session_takes_it(
+    aws: Aws, snapshotted: Runtime, server: Server, hook: Callable[[str], None]
+) -> None:
+    hook("/restored")
+    aws.control.tag_resource(resourceArn=snapshotted.arn, tags={"coracle:warm": "1"})
+    try:
+        ready(server, 1)
+        before = metric(server, "session_starts_total", origin="warm")
+        # The agent's clock and this one may differ by so much.
+        time.sleep(3 * CLOCK_TOLERANCE)
+        asked = time.time()
+        [seen] = look_at_fresh_sessions(snapshotted, 1)
+        assert metric(server, "session_starts_total", origin="warm") == before + 1
+    finally:
+        aws.control.untag_resource(resourceArn=snapshotted.arn, tagKeys=["coracle:warm"])
+    ready(server, 0)
+    assert seen["restored"] == 1
+    assert seen["restored_at"] < asked - CLOCK_TOLERANCE
 
 
 def test_an_agent_that_does_not_take_its_restore_is_booted(

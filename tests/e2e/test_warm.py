@@ -9,19 +9,10 @@ import pytest
 
 from harness.aws import Aws, agent_zip
 from harness.metrics import metric
+from harness.pools import READY_TIMEOUT, ready
 from harness.raw import Signer, signed
 from harness.server import SMALL_SANDBOXES, Server
 from harness.waiting import wait_until
-
-READY_TIMEOUT = 120.0
-
-
-def ready(server: Server, count: int) -> None:
-    def standing() -> bool:
-        states = [metric(server, "warm_pool_sandboxes", state=state) for state in ("ready", "starting")]
-        return states == [count, 0]
-
-    wait_until(f"{count} sandboxes to stand ready", standing, READY_TIMEOUT)
 
 
 def pools(signer: Signer) -> list[dict[str, object]]:

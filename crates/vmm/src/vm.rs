@@ -89,10 +89,15 @@ pub enum VmError {
         console: String,
     },
     /// The guest did not come up in time.
-    #[error("the guest did not open its channel within {limit:?}; its console: {console}")]
+    #[error(
+        "the guest did not open its channel within {limit:?}; its machine has used {used:?} of processor time; \
+         its console: {console}"
+    )]
     Timeout {
         /// The time it had.
         limit: Duration,
+        /// The processor time of its machine: little, if the host was too busy for it or it waited for something.
+        used: Duration,
         /// The last lines of its console.
         console: String,
     },
@@ -258,6 +263,7 @@ impl Vm {
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(VmError::Timeout {
                 limit,
+                used: self.cpu_time(),
                 console: self.console.lines(REPORTED_LINES).join(" | "),
             }),
         }

@@ -81,6 +81,7 @@ def look():
         "pid": os.getpid(),
         "token": token,
         "restored": kept.get("restored", 0),
+        "restored_at": kept.get("restored_at"),
         "beats": beats > before,
         "jumps_back": jumps_back,
         "loopback": ask_over_the_old_connection(),
@@ -100,6 +101,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         if self.path == "/restored":
             kept["restored"] = kept.get("restored", 0) + 1
+            kept["restored_at"] = time.time()
         if self.path != "/invocations":
             self.answer({}, 200 if self.path == "/restored" else 404)
             return

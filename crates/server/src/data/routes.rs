@@ -301,15 +301,9 @@ impl Routes {
         if let Some(template) = &mut agent.template {
             template.restored = restore_hook::of(&tags, agent.port);
         }
-        let seconds =
-            |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
-        let lifecycle = &config.lifecycle_configuration;
-        let init_timeout = self
-            .settings
-            .init_timeout
-            .unwrap_or_else(|| config.init_timeout());
+        let spec = self.session_spec(owner, number, agent, &config, &tags);
         Ok(Served {
-            path: agent.path.parse().map_err(Error::internal)?,
+            path: spec.agent.path.parse().map_err(Error::internal)?,
             allowed_headers: config.allowed_headers().to_vec(),
             allowed_ports: config.allowed_ports(),
             authorizer: config
@@ -320,19 +314,37 @@ impl Routes {
                 runtime: self.policy(&InvocationTarget::Runtime(arn)).await?,
                 endpoint: self.policy(&InvocationTarget::Endpoint(endpoint_arn)).await?,
             },
-            spec: Arc::new(SessionSpec {
-                account: owner.account.clone(),
-                version: number,
-                agent,
-                role: self.roles.of_runtime(&config.role_arn, owner),
-                idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
-                max_lifetime: seconds(lifecycle.max_lifetime),
-                init_timeout,
-                hibernation: hibernation::of(&tags, self.settings.hibernate_after),
-                caps: caps::of_session(&tags, self.settings.session_caps),
-                runtime_caps: caps::of_runtime(&tags, self.settings.runtime_caps),
-            }),
+            spec: Arc::new(spec),
         })
+    }
+
+    /// What sessions of a version with these tags are.
+    fn session_spec(
+        &self,
+        owner: &Owner,
+        version: VersionNumber,
+        agent: AgentSpec,
+        config: &VersionConfig,
+        tags: &BTreeMap<String, String>,
+    ) -> SessionSpec {
+        let seconds =
+            |value: Option<i32>| Duration::from_secs(value.unwrap_or_default().try_into().unwrap_or(0));
+        let lifecycle = &config.lifecycle_configuration;
+        SessionSpec {
+            account: owner.account.clone(),
+            version,
+            agent,
+            role: self.roles.of_runtime(&config.role_arn, owner),
+            idle_timeout: seconds(lifecycle.idle_runtime_session_timeout),
+            max_lifetime: seconds(lifecycle.max_lifetime),
+            init_timeout: self
+                .settings
+                .init_timeout
+                .unwrap_or_else(|| config.init_timeout()),
+            hibernation: hibernation::of(tags, self.settings.hibernate_after),
+            caps: caps::of_session(tags, self.settings.session_caps),
+            runtime_caps: caps::of_runtime(tags, self.settings.runtime_caps),
+        }
     }
 
     async fn policy(&self, resource: &InvocationTarget) -> Result<Option<Policy>, Error> {

@@ -164,41 +164,7 @@ async fn attempt(
     }
     let began = Instant::now();
     let was_restored = matches!(start, Start::Resume { .. });
-    let coming_up = async {
-        let storage = hand_over(&mut *machine, agent, belongings).await?;
-        let (guest, output) = connect(channel).await.map_err(HostFailure::Channel)?;
-        let begin = match start {
-            Start::Agent(mut start) => {
-                start.storage = storage;
-                Some(start)
-            }
-            Start::Resume { hostname } => {
-                let resumed = guest
-                    .resume(hostname, storage)
-                    .await
-                    .map_err(HostFailure::Resume)?;
-                tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
-                if let Some(hook) = agent
-                    .template
-                    .as_ref()
-                    .and_then(|template| template.restored.as_ref())
-                {
-                    probe::call(&guest, hook, HOOK_TIMEOUT)
-                        .await
-                        .map_err(HostFailure::RestoreHook)?;
-                }
-                None
-            }
-            Start::Adopted => None,
-            // Its agent was healthy when it was hibernated.
-            Start::GoOn => {
-                guest.go_on(None).await.map_err(HostFailure::Guest)?;
-                None
-            }
-        };
-        Ok((guest, output, begin))
-    };
-    match coming_up.await {
+    match come_up(&mut *machine, channel, start, sandbox, agent, belongings).await {
         Ok((guest, output, begin)) => {
             phases.kernel += began.elapsed();
             Ok(Reached {
@@ -218,6 +184,46 @@ async fn attempt(
             })
         }
     }
+}
+
+/// Talks to the guest of a sandbox until its agent runs, or is to be started with what is returned.
+async fn come_up(
+    machine: &mut dyn Machine,
+    channel: Box<dyn BoxableChannel>,
+    start: Start,
+    sandbox: SandboxId,
+    agent: &AgentSpec,
+    belongings: &Belongings,
+) -> Result<(Guest, ChannelStream, Option<Box<StartAgent>>), HostFailure> {
+    let storage = hand_over(machine, agent, belongings).await?;
+    let (guest, output) = connect(channel).await.map_err(HostFailure::Channel)?;
+    let begin = match start {
+        Start::Agent(mut start) => {
+            start.storage = storage;
+            Some(start)
+        }
+        Start::Resume { hostname } => {
+            let resumed = guest
+                .resume(hostname, storage)
+                .await
+                .map_err(HostFailure::Resume)?;
+            tracing::debug!(%sandbox, ?resumed, "a restored sandbox has become one of its own");
+            let template = agent.template.as_ref();
+            if let Some(hook) = template.and_then(|template| template.restored.as_ref()) {
+                probe::call(&guest, hook, HOOK_TIMEOUT)
+                    .await
+                    .map_err(HostFailure::RestoreHook)?;
+            }
+            None
+        }
+        Start::Adopted => None,
+        // Its agent was healthy when it was hibernated.
+        Start::GoOn => {
+            guest.go_on(None).await.map_err(HostFailure::Guest)?;
+            None
+        }
+    };
+    Ok((guest, output, begin))
 }
 
 /// Gives a sandbox what belongs to its session. Returns the storage that its guest is to mount.

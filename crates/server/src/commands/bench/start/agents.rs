@@ -26,6 +26,14 @@ impl Agent {
         }
     }
 
+    /// The path at which it rehearses an answer, to be told of its restore there.
+    pub(super) fn rehearsal(self) -> Option<&'static str> {
+        match self {
+            Self::Hello => None,
+            Self::Strands => Some("/rehearse"),
+        }
+    }
+
     pub(in super::super) fn source(self) -> &'static str {
         match self {
             Self::Hello => include_str!("../../../../../../examples/hello-agent/app/hello/main.py"),

@@ -6,6 +6,7 @@
 //! | boot | a version of platform `V1` | the first invocation of a session |
 //! | restore | a version of platform `V2`, with its template | the same |
 //! | warm pool | as restore, and sandboxes stand ready | the same |
+//! | warm pool, rehearsed | as warm pool, and the agent has answered itself in each | the same |
 //! | wake | sessions that are hibernated | their next invocation |
 //!
 //! The measuring is `start.py`, because boto3 is what callers use. It runs with the host's interpreter of the version
@@ -55,7 +56,15 @@ struct Plan<'a> {
     boots: u16,
     rate_seconds: u16,
     settle_seconds: u16,
-    agents: Vec<PackedAgent>,
+    agents: Vec<PlannedAgent>,
+}
+
+/// An agent, and where it rehearses.
+#[derive(Serialize)]
+struct PlannedAgent {
+    #[serde(flatten)]
+    packed: PackedAgent,
+    rehearsal: Option<&'static str>,
 }
 
 /// Measures all of it on this server, which must be one for microVMs.
@@ -65,9 +74,12 @@ pub(super) async fn measure(
     workshop: &Workshop,
 ) -> Result<Report, Cause> {
     let agents = arguments.agent.map_or(Agent::ALL.to_vec(), |agent| vec![agent]);
-    let mut packed = Vec::new();
+    let mut planned = Vec::new();
     for agent in agents {
-        packed.push(workshop.pack(agent.name(), agent.source()).await?);
+        planned.push(PlannedAgent {
+            packed: workshop.pack(agent.name(), agent.source()).await?,
+            rehearsal: agent.rehearsal(),
+        });
     }
     let plan = Plan {
         data_dir: &server.data_dir(),
@@ -75,7 +87,7 @@ pub(super) async fn measure(
         boots: arguments.boots,
         rate_seconds: arguments.rate_seconds,
         settle_seconds: SETTLE_SECONDS,
-        agents: packed,
+        agents: planned,
     };
     let measured: Vec<Measured> = workshop.measure(MEASURE, server, &plan).await?;
     Ok(Report::new(

@@ -106,12 +106,12 @@ impl AgentReport {
                 "{} agent, request to first byte through boto3: p50 / p90 / p99",
                 self.agent
             ),
-            format!("  {:<22}{:>30}{:>30}", "", "one by one", "ten at once"),
+            format!("  {:<28}{:>30}{:>30}", "", "one by one", "ten at once"),
         ]);
         for way in &self.ways {
             let name = format!("{} ({})", way.name, way.sessions);
             let (one, ten) = (shown(way.one_by_one), shown(way.ten_at_once));
-            lines.push(format!("  {name:<22}{one:>30}{ten:>30}"));
+            lines.push(format!("  {name:<28}{one:>30}{ten:>30}"));
         }
         let figures = [
             (

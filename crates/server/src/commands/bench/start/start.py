@@ -45,6 +45,28 @@ class Measured(Runtime):
             self.none_left()
         return {"one_by_one": one_by_one, "ten_at_once": ten_at_once}
 
+    def from_warm_pool(self, count, rehearsed=False):
+        self.tag("coracle:warm", str(AT_ONCE))
+        if rehearsed:
+            self.pool_is_full()
+            self.assert_rehearsed()
+        seconds = self.way(count, self.pool_is_full)
+        self.tag("coracle:warm", None)
+        wait("the warm pool to be gone", lambda: not self.server.operator("/_coracle/pools")["pools"])
+        return seconds
+
+    def assert_rehearsed(self):
+        """Sandboxes whose agents fail at their rehearsal are booted in its place, which no figure would show."""
+        session = new_session()
+        answer = self.server.data.invoke_agent_runtime(
+            agentRuntimeArn=self.arn, runtimeSessionId=session, payload=PAYLOAD, contentType="application/json"
+        )
+        said = json.load(answer["response"])
+        if said["rehearsals"] != 1:
+            sys.exit(f"the agent has not rehearsed once: it says {said}")
+        self.end([session])
+        self.none_left()
+
     def pool_is_full(self):
         def full():
             pools = self.server.operator("/_coracle/pools")["pools"]
@@ -118,14 +140,18 @@ def mean_bytes(folder):
 
 
 def free_port():
-    """One that no other agent gets, and below those that connections come from: a caller who tries a port of these until
-    somebody listens may in the end be connected to itself."""
+    """One that no other agent gets, and below those that connections come from: a caller who tries a port of these
+    until somebody listens may in the end be connected to itself. Bound, but never listened at: a process that another
+    thread starts meanwhile has this socket, too, until it runs its program, and would cut off whoever connected to it.
+    """
     for port in AGENT_PORTS:
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-            return port
-        except OSError:
-            continue
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
     sys.exit("no port is left for an agent")
 
 
@@ -173,10 +199,12 @@ def measure(server, agent, plan):
     progress(f"{name}: {sessions} sessions restored")
     restore = runtime.way(sessions)
     progress(f"{name}: {sessions} sessions from the warm pool")
-    runtime.tag("coracle:warm", str(AT_ONCE))
-    warm = runtime.way(sessions, runtime.pool_is_full)
-    runtime.tag("coracle:warm", None)
-    wait("the warm pool to be gone", lambda: not server.operator("/_coracle/pools")["pools"])
+    pooled = {"warm pool": runtime.from_warm_pool(sessions)}
+    if agent["rehearsal"]:
+        progress(f"{name}: {sessions} sessions from the warm pool, rehearsed")
+        runtime.tag("coracle:restore-hook", agent["rehearsal"])
+        pooled["warm pool, rehearsed"] = runtime.from_warm_pool(sessions, rehearsed=True)
+        runtime.tag("coracle:restore-hook", None)
     progress(f"{name}: memory of idle sessions")
     private, shared = runtime.idle_memory(plan["settle_seconds"])
     progress(f"{name}: new sessions for {plan['rate_seconds']} s")
@@ -185,7 +213,7 @@ def measure(server, agent, plan):
     runtime.tag("coracle:hibernate", "1")
     wake, hibernated = runtime.wakes(sessions)
     runtime.tag("coracle:hibernate", None)
-    ways = {"bare process": bare, "boot (V1)": boot, "restore": restore, "warm pool": warm, "wake": wake}
+    ways = {"bare process": bare, "boot (V1)": boot, "restore": restore} | pooled | {"wake": wake}
     return {
         "agent": name,
         "ways": [{"name": way} | seconds for way, seconds in ways.items()],
