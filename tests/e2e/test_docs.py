@@ -44,7 +44,7 @@ ELSEWHERE = {
     "coracle bench": MEASURES,
     "coracle bench --driver process --cold 3 --requests 3000": MEASURES,
     "coracle bench --cold 5 --requests 1000": MEASURES,
-    "coracle bench start --boots 10": MEASURES,
+    "coracle bench start": MEASURES,
     "coracle bench protocols": MEASURES,
     "coracle bench images": MEASURES,
     "coracle bench neighbours": MEASURES,
