@@ -58,10 +58,7 @@ class Measured(Runtime):
     def assert_rehearsed(self):
         """Sandboxes whose agents fail at their rehearsal are booted in its place, which no figure would show."""
         session = new_session()
-        answer = self.server.data.invoke_agent_runtime(
-            agentRuntimeArn=self.arn, runtimeSessionId=session, payload=PAYLOAD, contentType="application/json"
-        )
-        said = json.load(answer["response"])
+        said = json.load(self.ask(session))
         if said["rehearsals"] != 1:
             sys.exit(f"the agent has not rehearsed once: it says {said}")
         self.end([session])
