@@ -7,6 +7,11 @@
 //! Later the kernel checks the counter against its timer's ticks. An emulated machine on a busy host loses ticks, not
 //! counts, and the kernel would drop the counter and keep time by ticks: seconds wrong within seconds. So it is told
 //! to trust the counter.
+//!
+//! Its timer, the local APIC's, the kernel measures too, against the counter, and it cannot be told that rate. When the
+//! processor is taken from it meanwhile it judges wrong: timers are early or late for as long as the machine lives, and
+//! so are those of all that are restored from it. When it finds next to nothing it does without the timer, and then it
+//! waits for ever for a tick. So it is told to say what it has found, and who boots it [decides](timer_error).
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +19,12 @@ use coracle_types::Architecture;
 
 /// How long the counter is watched: long enough for an error of a few parts in a million.
 const WATCHED: Duration = Duration::from_millis(50);
+/// The kernel's ticks in a second, by which it counts its delays.
+const KERNEL_HZ: u128 = 250;
+/// What the kernel says of its timer.
+const TIMER_FOUND: &str = "... lapic delta = ";
+/// What it finds when it judges right: for a tenth of a second, sixteenths of the nanoseconds that QEMU counts.
+const TIMER_COUNTS: f64 = 6_250_000.0;
 /// How often a reading is tried; the one that took least time counts.
 const TRIES: usize = 64;
 
@@ -30,13 +41,28 @@ pub async fn emulation_arguments(guest: Architecture) -> Vec<String> {
 }
 
 async fn time_stamp_arguments() -> Vec<String> {
-    let mut arguments = ["no_timer_check", "tsc=reliable"].map(str::to_owned).to_vec();
+    let mut arguments = ["no_timer_check", "tsc=reliable", "apic=verbose", "loglevel=5"]
+        .map(str::to_owned)
+        .to_vec();
     let first = reading();
     tokio::time::sleep(WATCHED).await;
-    if let (Some(first), Some(last)) = (first, reading()) {
-        arguments.extend(rate_khz(first, last).map(|khz| format!("tsc_early_khz={khz}")));
+    let rate = first
+        .zip(reading())
+        .and_then(|(first, last)| rate_khz(first, last));
+    if let Some(khz) = rate {
+        arguments.push(format!("tsc_early_khz={khz}"));
+        // Each further processor measures its delays, for which it needs ticks.
+        arguments.push(format!("lpj={}", khz * 1000 / KERNEL_HZ));
     }
     arguments
+}
+
+/// By which part of its rate an emulated guest's kernel has misjudged its timer, if this line of its console says what
+/// it has found.
+pub(crate) fn timer_error(line: &str) -> Option<f64> {
+    let (_, found) = line.split_once(TIMER_FOUND)?;
+    let found: i32 = found.trim().parse().ok()?;
+    Some(f64::from(found) / TIMER_COUNTS - 1.0)
 }
 
 /// The counter and the time at which it was read.
@@ -89,6 +115,17 @@ mod tests {
             "a counter that went back"
         );
         assert_eq!(rate_khz((1000, start), (2000, start)), None, "no time passed");
+    }
+
+    #[test]
+    fn a_kernel_says_how_it_has_judged_its_timer() {
+        let error = |found: &str| timer_error(&format!("[    0.182015] ... lapic delta = {found}"));
+        assert_eq!(error("6250000"), Some(0.0));
+        assert_eq!(error("9375000\r"), Some(0.5), "its timers are late");
+        assert_eq!(error("62500"), Some(-0.99), "it does without");
+        assert_eq!(error("-6250000"), Some(-2.0), "the timer began anew meanwhile");
+        assert_eq!(error(""), None);
+        assert_eq!(timer_error("[    0.182015] ..... delta 6250000"), None);
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -15,6 +15,7 @@ use crate::cgroup;
 use crate::config::{
     CHANNEL_ID, CHANNEL_SOCKET, CONSOLE_SOCKET, Disk, MachineConfig, NETWORK_SOCKET, QMP_SOCKET,
 };
+use crate::emulation::timer_error;
 use crate::jail::{self, Jail, Started};
 use crate::own_pages;
 use crate::process::Process;
@@ -100,6 +101,13 @@ pub enum VmError {
         used: Duration,
         /// The last lines of its console.
         console: String,
+    },
+    /// The emulated guest's kernel misjudged its timer, for the processor was taken from it meanwhile. Another one may
+    /// do better.
+    #[error("the guest's kernel misjudged the rate of its timer by {:.0} %", error * 100.0)]
+    Timer {
+        /// A part of the rate: late timers are above zero, early ones or none at all below.
+        error: f64,
     },
 }
 
@@ -267,6 +275,28 @@ impl Vm {
                 console: self.console.lines(REPORTED_LINES).join(" | "),
             }),
         }
+    }
+
+    /// As [`Vm::channel`], for a guest that boots.
+    ///
+    /// # Errors
+    /// Also when its kernel misjudges its timer by more than this part of its rate, and then at once.
+    pub async fn booted(&mut self, limit: Duration, tolerance: f64) -> Result<UnixStream, VmError> {
+        let console = self.console.clone();
+        let judged = async {
+            loop {
+                if let Some(error) = misjudged(&console, tolerance) {
+                    return error;
+                }
+                tokio::time::sleep(CONSOLE_LOOK).await;
+            }
+        };
+        let opened = tokio::select! {
+            opened = self.channel(limit) => opened?,
+            error = judged => return Err(error),
+        };
+        // On a busy host it may be read only now.
+        misjudged(&console, tolerance).map_or(Ok(opened), Err)
     }
 
     /// Plugs into the network card's cable: each frame follows its length in four big-endian bytes. A later connection
@@ -516,6 +546,12 @@ async fn remove_all(folder: PathBuf, groups: Vec<PathBuf>) {
     tokio::task::spawn_blocking(move || remove_tree(&folder))
         .await
         .ok();
+}
+
+fn misjudged(console: &Tail, tolerance: f64) -> Option<VmError> {
+    let lines = console.lines(usize::MAX);
+    let error = lines.iter().find_map(|line| timer_error(line))?;
+    (error.abs() > tolerance).then_some(VmError::Timer { error })
 }
 
 async fn memory_work(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), VmError> {

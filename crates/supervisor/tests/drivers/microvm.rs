@@ -1,6 +1,7 @@
 //! The microvm driver with real machines. Skipped, saying why, where QEMU or the images are missing.
 
-use std::os::unix::fs::FileExt as _;
+use std::fs::Permissions;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -309,6 +310,55 @@ async fn a_machine_that_cannot_boot_says_why_and_leaves_nothing() {
         .err()
         .expect("no code, no machine");
     assert_eq!(error.to_string(), "the sandbox could not be booted during disks");
+    assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
+}
+
+/// A QEMU whose first guests, as many as files were made for, are told that their processor counts twice as fast as it
+/// does, and so misjudge their timer.
+const MISLEADING_QEMU: &str = r#"#!/bin/bash
+[[ "$*" =~ tsc_early_khz=([0-9]+) ]] && for file in "${0%/*}"/misled-*; do
+    if rm "$file" 2>/dev/null; then
+        set -- "${@/"${BASH_REMATCH[0]}"/tsc_early_khz=$((2 * BASH_REMATCH[1]))}"
+        break
+    fi
+done
+exec QEMU "$@"
+"#;
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_misjudges_its_timer_boots_again() {
+    let Some(mut bench) = Bench::with_template(None) else {
+        return;
+    };
+    let misleading = bench.folder.path().join("qemu");
+    let script = MISLEADING_QEMU.replace("QEMU", &bench.config.own.qemu.to_string_lossy());
+    std::fs::write(&misleading, script).unwrap();
+    std::fs::set_permissions(&misleading, Permissions::from_mode(0o755)).unwrap();
+    bench.config.own.qemu = misleading;
+    bench.config.jail.mode = JailMode::Off;
+    bench.driver = MicrovmDriver::new(bench.config.clone());
+    let mislead = |guests: std::ops::Range<usize>| {
+        let files = guests.map(|guest| bench.folder.path().join(format!("misled-{guest}")));
+        files.for_each(|file| std::fs::write(file, "").unwrap());
+    };
+
+    // The first is a template's, whose memory is begun anew, too.
+    mislead(0..2);
+    bench.driver.prepare(&bench.agent).await.unwrap();
+    let (mut machine, ..) = bench.restored().await;
+    machine.destroy().await;
+
+    bench.agent.template = None;
+    mislead(0..2);
+    let (mut machine, _) = bench.started().await;
+    machine.destroy().await;
+
+    mislead(0..9);
+    let error = bench.driver.boot(SandboxId::new(), &bench.agent).await;
+    let error = error.err().expect("none of its guests judges right");
+    let cause = error.source.to_string();
+    assert!(cause.contains("misjudged the rate of its timer"), "{cause}");
     assert_eq!(std::fs::read_dir(bench.sandboxes()).unwrap().count(), 0);
 }
 

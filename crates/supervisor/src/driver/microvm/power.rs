@@ -4,8 +4,10 @@
 //!  disks ─▶ process ─▶ network ─▶ its state, if it goes on from one ─▶ channel
 //! ```
 //!
-//! What was begun is undone where a step fails; the phase says which it was.
+//! What was begun is undone where a step fails; the phase says which it was. A guest that has misjudged its timer while
+//! it booted boots again, and each time a little more is put up with: a host that is busy now may be so for long.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,11 @@ use super::program::{self, Loaded};
 use super::template::Template;
 use super::{Cause, MEMORY_FILE, Microvms, SCRATCH_DISK, SCRATCH_FILE, blocking, storage};
 use crate::driver::{AgentSpec, BootError, BootPhase};
+
+/// By which part of its rate a booted guest's timer may be off, each time it boots.
+const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.04, 0.08, 0.16];
+/// More is not put up with.
+const LAST_TOLERANCE: f64 = 0.32;
 
 /// The files of one machine's disks.
 struct Disks {
@@ -120,6 +127,14 @@ fn failed(phase: BootPhase) -> impl FnOnce(Cause) -> BootError {
     move |source| BootError { phase, source }
 }
 
+fn has_misjudged_timer(error: &BootError) -> bool {
+    matches!(error.source.downcast_ref(), Some(VmError::Timer { .. }))
+}
+
+fn note_of_boot(sandbox: SandboxId, error: &(dyn Error + 'static)) {
+    tracing::info!(%sandbox, error, "the host was busy while a guest booted, which boots again");
+}
+
 impl Microvms {
     /// The agent's program, whose disks are made where they are missing.
     pub(super) async fn load(&self, agent: &AgentSpec) -> Result<Loaded, Cause> {
@@ -211,6 +226,33 @@ impl Microvms {
         source: Source<'_>,
     ) -> Result<PoweredOn, BootError> {
         let mut stopwatch = Stopwatch::start();
+        for tolerance in TOLERANCES {
+            let powered_on = self
+                .try_power_on(sandbox, agent, &source, tolerance, &mut stopwatch)
+                .await;
+            match powered_on {
+                Err(error) if has_misjudged_timer(&error) => {
+                    note_of_boot(sandbox, &error);
+                    if let Source::Record(memory) = &source {
+                        tokio::fs::remove_file(memory).await.ok();
+                    }
+                    stopwatch.passed(BootPhase::Kernel);
+                }
+                powered_on => return powered_on,
+            }
+        }
+        self.try_power_on(sandbox, agent, &source, LAST_TOLERANCE, &mut stopwatch)
+            .await
+    }
+
+    async fn try_power_on(
+        &self,
+        sandbox: SandboxId,
+        agent: &AgentSpec,
+        source: &Source<'_>,
+        tolerance: f64,
+        stopwatch: &mut Stopwatch,
+    ) -> Result<PoweredOn, BootError> {
         let folder = self.sandboxes().join(sandbox.to_string());
         let loaded = self.load(agent).await.map_err(failed(BootPhase::Disks))?;
         let platform = self
@@ -225,7 +267,7 @@ impl Microvms {
             stopwatch.passed(BootPhase::Disks);
             let initramfs = self.initramfs(platform, agent).await;
             let initramfs = initramfs.map_err(|error| failed(BootPhase::Disks)(error.into()))?;
-            let machine = self.machine(sandbox, platform, initramfs, disks, &folder, &source);
+            let machine = self.machine(sandbox, platform, initramfs, disks, &folder, source);
             let spawned = Vm::spawn(&machine, &platform.jail, &folder).await;
             spawned.map_err(|error| failed(BootPhase::Machine)(error.into()))
         };
@@ -239,7 +281,7 @@ impl Microvms {
         };
         let remark = self.remark(platform);
         match self
-            .bring_up(&mut vm, agent, remark, &source, &mut stopwatch)
+            .bring_up(&mut vm, agent, remark, source, tolerance, stopwatch)
             .await
         {
             Ok((channel, egress, notices)) => Ok(PoweredOn {
@@ -247,7 +289,7 @@ impl Microvms {
                 channel,
                 egress,
                 notices,
-                timing: stopwatch.timing,
+                timing: std::mem::take(&mut stopwatch.timing),
             }),
             Err(error) => {
                 vm.destroy().await;
@@ -263,13 +305,18 @@ impl Microvms {
         agent: &AgentSpec,
         remark: Option<String>,
         source: &Source<'_>,
+        tolerance: f64,
         stopwatch: &mut Stopwatch,
     ) -> Result<(UnixStream, Egress, mpsc::Receiver<String>), BootError> {
         let network = self.network(vm, agent, remark).await;
         let (egress, notices) = network.map_err(|error| failed(BootPhase::Machine)(error.into()))?;
         stopwatch.passed(BootPhase::Machine);
         bring_back(vm, source).await.map_err(failed(BootPhase::Kernel))?;
-        let channel = vm.channel(self.config.boot_timeout).await;
+        let limit = self.config.boot_timeout;
+        let channel = match source {
+            Source::Boot | Source::Record(_) => vm.booted(limit, tolerance).await,
+            Source::Template(_) | Source::Hibernated(_) => vm.channel(limit).await,
+        };
         let channel = channel.map_err(|error| failed(BootPhase::Kernel)(error.into()))?;
         stopwatch.passed(BootPhase::Kernel);
         Ok((channel, egress, notices))
