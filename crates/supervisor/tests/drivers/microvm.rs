@@ -354,7 +354,7 @@ async fn a_guest_that_misjudges_its_timer_boots_again() {
     let (mut machine, _) = bench.started().await;
     machine.destroy().await;
 
-    mislead(0..9);
+    mislead(0..99);
     let error = bench.driver.boot(SandboxId::new(), &bench.agent).await;
     let error = error.err().expect("none of its guests judges right");
     let cause = error.source.to_string();

@@ -26,10 +26,12 @@ use super::template::Template;
 use super::{Cause, MEMORY_FILE, Microvms, SCRATCH_DISK, SCRATCH_FILE, blocking, storage};
 use crate::driver::{AgentSpec, BootError, BootPhase};
 
-/// By which part of its rate a booted guest's timer may be off, each time it boots.
-const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.04, 0.08, 0.16];
+/// By which part of its rate a booted guest's timer may be off at first. Each time it boots again it is twice as much.
+const FIRST_TOLERANCE: f64 = 0.01;
 /// More is not put up with.
 const LAST_TOLERANCE: f64 = 0.32;
+/// How often a guest boots, if its timer is off each time.
+const MOST_BOOTS: usize = 12;
 
 /// The files of one machine's disks.
 struct Disks {
@@ -226,7 +228,8 @@ impl Microvms {
         source: Source<'_>,
     ) -> Result<PoweredOn, BootError> {
         let mut stopwatch = Stopwatch::start();
-        for tolerance in TOLERANCES {
+        let mut tolerance = FIRST_TOLERANCE;
+        for _ in 1..MOST_BOOTS {
             let powered_on = self
                 .try_power_on(sandbox, agent, &source, tolerance, &mut stopwatch)
                 .await;
@@ -237,11 +240,12 @@ impl Microvms {
                         tokio::fs::remove_file(memory).await.ok();
                     }
                     stopwatch.passed(BootPhase::Kernel);
+                    tolerance = LAST_TOLERANCE.min(tolerance * 2.0);
                 }
                 powered_on => return powered_on,
             }
         }
-        self.try_power_on(sandbox, agent, &source, LAST_TOLERANCE, &mut stopwatch)
+        self.try_power_on(sandbox, agent, &source, tolerance, &mut stopwatch)
             .await
     }
 
