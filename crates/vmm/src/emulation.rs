@@ -122,7 +122,7 @@ mod tests {
         let error = |found: &str| timer_error(&format!("[    0.182015] ... lapic delta = {found}"));
         assert_eq!(error("6250000"), Some(0.0));
         assert_eq!(error("9375000\r"), Some(0.5), "its timers are late");
-        assert_eq!(error("62500"), Some(-0.99), "it does without");
+        assert_eq!(error("62500"), Some(-0.99), "its timers are early");
         assert_eq!(error("-6250000"), Some(-2.0), "the timer began anew meanwhile");
         assert_eq!(error(""), None);
         assert_eq!(timer_error("[    0.182015] ..... delta 6250000"), None);

@@ -31,7 +31,7 @@ const FIRST_TOLERANCE: f64 = 0.01;
 /// More is not put up with.
 const LAST_TOLERANCE: f64 = 0.32;
 /// How often a guest boots, if its timer is off each time.
-const MOST_BOOTS: usize = 12;
+const MOST_BOOTS: u32 = 12;
 
 /// The files of one machine's disks.
 struct Disks {
@@ -229,24 +229,25 @@ impl Microvms {
     ) -> Result<PoweredOn, BootError> {
         let mut stopwatch = Stopwatch::start();
         let mut tolerance = FIRST_TOLERANCE;
-        for _ in 1..MOST_BOOTS {
+        let mut boots = 1;
+        loop {
             let powered_on = self
                 .try_power_on(sandbox, agent, &source, tolerance, &mut stopwatch)
                 .await;
             match powered_on {
-                Err(error) if has_misjudged_timer(&error) => {
+                Err(error) if has_misjudged_timer(&error) && boots < MOST_BOOTS => {
                     note_of_boot(sandbox, &error);
                     if let Source::Record(memory) = &source {
-                        tokio::fs::remove_file(memory).await.ok();
+                        let removed = tokio::fs::remove_file(memory).await;
+                        removed.map_err(|error| failed(BootPhase::Disks)(error.into()))?;
                     }
                     stopwatch.passed(BootPhase::Kernel);
                     tolerance = LAST_TOLERANCE.min(tolerance * 2.0);
+                    boots += 1;
                 }
                 powered_on => return powered_on,
             }
         }
-        self.try_power_on(sandbox, agent, &source, tolerance, &mut stopwatch)
-            .await
     }
 
     async fn try_power_on(
